@@ -1,0 +1,33 @@
+"""ibtheory: what an untrained neural network predicts, and how the placement of the norm decides it."""
+
+import importlib
+
+from ibtheory._version import __version__
+
+_HOMES = {
+    "layers": ("Activation", "BatchNorm", "Dense", "GroupNorm", "LayerNorm", "Network", "RMSNorm", "Repeat", "Residual"),
+    "zoo": ("mlp",),
+    "inputs": ("Blobs", "Dataset", "GaussianInputs", "load_digits"),
+    "fractions": ("ClassFraction",),
+    "theory": ("predict",),
+    "simulation": ("simulate",),
+    "results": ("Comparison", "Ensemble", "Prediction"),
+    "comparison": ("compare",),
+    "diagnosis": ("diagnose",),
+}
+_MODULES = ("activations", "gaussian", "plot")
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME, *_MODULES, "__version__"])
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"ibtheory.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(f"ibtheory.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'ibtheory' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

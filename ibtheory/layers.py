@@ -1,0 +1,395 @@
+"""The vocabulary: a network is described once, as plain immutable data; everything else is a reading of it.
+
+Placement is the order of the layers and nothing else. ``repr`` of a network is code that rebuilds it (after
+``from ibtheory import *``), :meth:`Network.to_dict` is its JSON form.
+"""
+
+from dataclasses import MISSING, dataclass, field, fields
+from typing import NamedTuple, final
+
+from ibtheory import _check, activations
+
+__all__ = [
+    "Activation",
+    "BatchNorm",
+    "Dense",
+    "GroupNorm",
+    "LayerNorm",
+    "Network",
+    "RMSNorm",
+    "Repeat",
+    "Residual",
+    "Step",
+]
+
+
+def _value(domain, default=MISSING):
+    return field(default=default, metadata={"domain": domain})
+
+
+def _epsilon():
+    return _value(_check.Real(0.0, hint="It is added to the variance."), 0.0)
+
+
+def _scale():
+    return _value(_check.Real(0.0, open_minimum=True, hint="A scale of 0 erases the layer."), 1.0)
+
+
+def _shift():
+    return _value(_check.Real(), 0.0)
+
+
+def _describe(layer):
+    """Code that rebuilds a layer: its class with every field that differs from the default."""
+    parts = []
+    for index, f in enumerate(fields(layer)):
+        value = getattr(layer, f.name)
+        if f.default is MISSING or value != f.default:
+            parts.append(repr(value) if index == 0 else f"{f.name}={value!r}")
+    return f"{type(layer).__name__}({', '.join(parts)})"
+
+
+class _Data:
+    """Shared by all layers: checked fields, a repr that rebuilds, nothing else."""
+
+    __slots__ = ()
+
+    def __post_init__(self):
+        _check.check_fields(self)
+
+    __repr__ = _describe
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Dense(_Data):
+    """Affine map: weights of variance ``weight_variance`` / fan, biases of variance ``bias_variance``.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs, at least 1.
+    weight_variance, bias_variance : float
+        At least 0.
+    weight_scale : {"fan_in", "fan_average"}
+        What the weight variance is divided by: inputs, or the mean of inputs and outputs (Glorot).
+    bias_scale : {"constant", "fan_in"}
+        "fan_in" divides the bias variance by the number of inputs too (the default of torch.nn.Linear).
+    distribution : {"normal", "uniform"}
+
+    Examples
+    --------
+    >>> Dense(10, bias_variance=0.1)
+    Dense(10, bias_variance=0.1)
+    >>> Dense(10, 2.0, 0.1).variances(fan_in=784)
+    (2.0, 0.1)
+    """
+
+    units: int = _value(_check.Integer(1, hint="A layer needs at least one unit."))
+    weight_variance: float = _value(_check.Real(0.0, hint="A variance is not negative."), 2.0)
+    bias_variance: float = _value(_check.Real(0.0, hint="A variance is not negative."), 0.0)
+    weight_scale: str = _value(_check.Choice(("fan_in", "fan_average")), "fan_in")
+    bias_scale: str = _value(_check.Choice(("constant", "fan_in")), "constant")
+    distribution: str = _value(_check.Choice(("normal", "uniform")), "normal")
+
+    def variances(self, fan_in):
+        """(fan_in times the variance of a weight, variance of a bias): sigma_w^2 and sigma_b^2 of the theory."""
+        fan = fan_in if self.weight_scale == "fan_in" else (fan_in + self.units) / 2
+        bias = self.bias_variance if self.bias_scale == "constant" else self.bias_variance / fan_in
+        return self.weight_variance * fan_in / fan, bias
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Activation(_Data):
+    """An elementwise function, given by name or as a record of :mod:`ibtheory.activations`.
+
+    Examples
+    --------
+    >>> Activation("relu").function
+    activations.relu
+    """
+
+    function: activations.ActivationFunction
+
+    def __post_init__(self):
+        object.__setattr__(self, "function", activations.get(self.function))
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class BatchNorm(_Data):
+    """Centre and normalize each feature over the batch, then scale and shift.
+
+    Parameters
+    ----------
+    mode : {"batch", "running"}
+        "batch": statistics of the batch in hand (training mode). "running": the running statistics of a fresh
+        layer, mean 0 and variance 1, which make it the identity (evaluation mode).
+    epsilon : float
+        Added to the variance. At 0, a feature without variance gives 0.
+    scale, shift : float
+        Affine parameters at initialization.
+    """
+
+    mode: str = _value(_check.Choice(("batch", "running")), "batch")
+    epsilon: float = _epsilon()
+    scale: float = _scale()
+    shift: float = _shift()
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class LayerNorm(_Data):
+    """Centre and normalize each sample over its features (Ba, Kiros and Hinton, arXiv:1607.06450)."""
+
+    epsilon: float = _epsilon()
+    scale: float = _scale()
+    shift: float = _shift()
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class RMSNorm(_Data):
+    """Divide each sample by its root mean square over features (Zhang and Sennrich, arXiv:1910.07467)."""
+
+    epsilon: float = _epsilon()
+    scale: float = _scale()
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class GroupNorm(_Data):
+    """LayerNorm within each of ``groups`` equal blocks of features (Wu and He, arXiv:1803.08494)."""
+
+    groups: int = _value(_check.Integer(1))
+    epsilon: float = _epsilon()
+    scale: float = _scale()
+    shift: float = _shift()
+
+
+def _layers(name, layers):
+    if isinstance(layers, tuple(KINDS.values())):
+        raise TypeError(f"{name} must be a sequence of layers, got the single layer {layers!r}; write ({layers!r},)")
+    try:
+        layers = tuple(layers)
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence of layers, got {layers!r}") from None
+    for layer in layers:
+        if type(layer) not in KINDS.values():
+            kinds = ", ".join(sorted(KINDS))
+            raise TypeError(f"{name} holds {layer!r}, which is not a layer; the layers are {kinds}")
+    return layers
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Residual(_Data):
+    """The stream plus a branch of it: h + branch(h). The branch keeps the width."""
+
+    branch: tuple
+
+    def __post_init__(self):
+        object.__setattr__(self, "branch", _layers("Residual.branch", self.branch))
+        if not self.branch:
+            raise ValueError("Residual.branch is empty; give at least one layer")
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Repeat(_Data):
+    """A block of layers ``times`` times in a row (0 leaves it out), each with its own weights."""
+
+    block: tuple
+    times: int = _value(_check.Integer(0, hint="0 leaves the block out."))
+
+    def __post_init__(self):
+        object.__setattr__(self, "block", _layers("Repeat.block", self.block))
+        _check.check_fields(self)
+
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, Residual, Repeat)
+}
+
+
+class Step(NamedTuple):
+    """One layer of an unrolled network.
+
+    Attributes
+    ----------
+    name : str
+        Unique in the network, e.g. "dense 2"; the readout is "logits".
+    layer : Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm or Residual
+    fan_in, units : int
+        Features that come in and go out.
+    branch : tuple of Step
+        The steps inside a Residual, otherwise empty.
+    """
+
+    name: str
+    layer: object
+    fan_in: int
+    units: int
+    branch: tuple = ()
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Network(_Data):
+    """A network: layers in order, the last one the Dense readout whose outputs are the logits.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an element is not a layer, or the last one is not Dense.
+
+    Examples
+    --------
+    >>> net = Network((Repeat((Dense(100), LayerNorm(), Activation("relu")), 3), Dense(10)))
+    >>> net
+    Network((Repeat((Dense(100), LayerNorm(), Activation(activations.relu)), times=3), Dense(10)))
+    >>> Network.from_dict(net.to_dict()) == net
+    True
+    """
+
+    layers: tuple
+
+    def __post_init__(self):
+        object.__setattr__(self, "layers", _layers("Network.layers", self.layers))
+        if not self.layers or not isinstance(self.layers[-1], Dense):
+            last = self.layers[-1] if self.layers else "nothing"
+            raise ValueError(f"a Network ends with its readout, a Dense layer; this one ends with {last!r}")
+        _unroll(self.layers, None, {})  # group counts, widths of residual branches, norms on width 1
+
+    @property
+    def outputs(self):
+        """Number of logits."""
+        return self.layers[-1].units
+
+    @property
+    def classes(self):
+        """Number of classes: a single logit decides between two by its sign."""
+        return max(2, self.outputs)
+
+    @property
+    def block(self):
+        """The block of the last Repeat, or () if there is none: what depth repeats."""
+        blocks = [layer.block for layer in self.layers if isinstance(layer, Repeat)]
+        return blocks[-1] if blocks else ()
+
+    @property
+    def width(self):
+        """Smallest number of units of a hidden Dense layer, or None without one."""
+        hidden = flatten(_unroll(self.layers, None, {})[0])[:-1]
+        return min((step.units for step in hidden if isinstance(step.layer, Dense)), default=None)
+
+    def steps(self, features):
+        """The layers unrolled for inputs of ``features`` features, each a :class:`Step` with its name and sizes."""
+        features = _check.integer("features", features, 1)
+        steps, _ = _unroll(self.layers, features, {})
+        return (*steps[:-1], steps[-1]._replace(name="logits"))
+
+    def to_dict(self):
+        """Plain data (JSON): inverse of :meth:`from_dict`. ValueError for a user's function without code."""
+        return _to_dict(self)
+
+    @staticmethod
+    def from_dict(data):
+        """The network that :meth:`to_dict` described; ValueError for anything else."""
+        network = _from_dict(data)
+        if not isinstance(network, Network):
+            raise ValueError(f"the data describe a {type(network).__name__}, not a Network")
+        return network
+
+
+def _unroll(layers, features, counts):
+    """Steps of a sequence of layers, and the number of features that leave it (None: not known yet)."""
+    steps = []
+    for layer in layers:
+        if isinstance(layer, Repeat):
+            for _ in range(layer.times):
+                inner, features = _unroll(layer.block, features, counts)
+                steps += inner
+            continue
+        branch, units = (), layer.units if isinstance(layer, Dense) else features
+        if isinstance(layer, Residual):
+            branch, out = _unroll(layer.branch, features, counts)
+            if features is not None and out != features:
+                raise ValueError(
+                    f"a residual branch must keep the width: it receives {features} features and returns {out}; "
+                    f"end it with Dense({features})"
+                )
+        if features is not None:
+            _check_norm(layer, features)
+        word = _word(layer)
+        counts[word] = counts.get(word, 0) + 1
+        steps.append(Step(f"{word} {counts[word]}", layer, features, units, tuple(branch)))
+        features = units
+    return tuple(steps), features
+
+
+def _check_norm(layer, features):
+    if isinstance(layer, LayerNorm | GroupNorm):
+        groups = getattr(layer, "groups", 1)
+        if features % groups:
+            raise ValueError(f"GroupNorm({groups}) does not divide {features} features; choose a divisor")
+        if features // groups < 2:
+            raise ValueError(
+                f"{type(layer).__name__} over {features // groups} feature centres everything to 0; "
+                "use a larger width, fewer groups, or RMSNorm"
+            )
+
+
+def _word(layer):
+    if isinstance(layer, Activation):
+        return layer.function.name
+    words = {Dense: "dense", BatchNorm: "batch norm", LayerNorm: "layer norm", RMSNorm: "rms norm"}
+    return (words | {GroupNorm: "group norm", Residual: "residual"})[type(layer)]
+
+
+def flatten(steps):
+    """All steps in the order in which they act, the inside of a residual before its sum."""
+    flat = []
+    for step in steps:
+        flat += [*flatten(step.branch), step]
+    return flat
+
+
+def _to_dict(layer):
+    data = {"kind": type(layer).__name__}
+    for f in fields(layer):
+        value = getattr(layer, f.name)
+        if isinstance(value, tuple):
+            value = [_to_dict(inner) for inner in value]
+        elif isinstance(value, activations.ActivationFunction):
+            if not value.code:
+                raise ValueError(
+                    f"activation {value.name!r} is a Python function and cannot be written as data; "
+                    "describe it with activations.from_sympy"
+                )
+            value = value.code
+        data[f.name] = value
+    return data
+
+
+def _from_dict(data):
+    kinds = {**KINDS, "Network": Network}
+    if not isinstance(data, dict) or data.get("kind") not in kinds:
+        raise ValueError(f"not the description of a layer: {data!r}; expected a dict whose 'kind' is one of {[*kinds]}")
+    kind = kinds[data["kind"]]
+    known = {f.name for f in fields(kind)}
+    given = {name: value for name, value in data.items() if name != "kind"}
+    if not given.keys() <= known:
+        raise ValueError(f"{data['kind']} has no field {sorted(given.keys() - known)}; it has {sorted(known)}")
+    for name, value in given.items():
+        if isinstance(value, list):
+            given[name] = tuple(_from_dict(inner) for inner in value)
+        elif kind is Activation:
+            given[name] = activations.from_code(value)
+    return kind(**given)
