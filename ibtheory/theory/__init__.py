@@ -1,0 +1,5 @@
+"""The theory of a network: moments through the layers, the law of the predictions, finite-size terms."""
+
+from ibtheory.theory.prediction import predict
+
+__all__ = ["predict"]

@@ -1,0 +1,210 @@
+"""``predict``: the theory of a network on its inputs, as numbers and words."""
+
+import numpy as np
+
+from ibtheory import _check, fractions
+from ibtheory.layers import BatchNorm, Network, flatten
+from ibtheory.results import Prediction, layer_table
+from ibtheory.theory.limits import depth_limit
+from ibtheory.theory.state import Data, State
+from ibtheory.theory.walk import walk
+
+_REPLICAS = 4  # independent populations of drawn neurons; their spread is the sampling error
+_STAND_IN = 256  # samples that stand for a law where neurons are drawn
+
+
+def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exact", seed=0):
+    """Predict what the untrained network does with its inputs.
+
+    Propagates same- and cross-sample moments through the layers and turns those of the logits into the law of the
+    class predictions. gamma = E cross / E gap over pairs of samples; gamma_effective solves
+    S_C(c_eff) = mean over pairs of S_C(c_ab).
+
+    Parameters
+    ----------
+    net : Network
+    x : GaussianInputs, Blobs or Dataset
+    samples : int, optional
+        Number of samples N. None: the whole population of a law, all rows of a Dataset. An integer: that many; of
+        a Dataset the same rows that ``simulate`` takes with this seed.
+    batch : "all" or int
+        Samples per BatchNorm statistic; an integer divides N.
+    width : {"infinite", "leading"}
+        "leading" adds the terms of order 1/width for gamma and gamma_effective.
+    closure : {"exact", "sampled"}
+        "sampled" draws neurons where the moments do not determine what a layer does, instead of refusing.
+    seed : int
+        Of drawn neurons (BatchNorm on a Dataset, ``closure="sampled"``) and of the choice of rows.
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of range.
+    NotImplementedError
+        Where a rule needs more than the moments; the message names the remedy.
+
+    References
+    ----------
+    Francazi, Lucchi and Baity-Jesi, arXiv:2306.00809; Francazi et al., arXiv:2505.11312; Poole et al. 2016.
+
+    Examples
+    --------
+    >>> from ibtheory import mlp, GaussianInputs
+    >>> p = predict(mlp(100, 20), GaussianInputs(1000))
+    >>> round(p.gamma, 8), p.regime
+    (18.39054702, 'prejudiced')
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, got {net!r}; build one with ibtheory.mlp(...)")
+    if not callable(getattr(x, "moments", None)):
+        raise TypeError(f"x must be GaussianInputs, Blobs or a Dataset, got {type(x).__name__}; wrap arrays: Dataset(X)")
+    _check.choice("width", width, ("infinite", "leading"))
+    _check.choice("closure", closure, ("exact", "sampled"))
+    seed = _check.integer("seed", seed, 0)
+    if samples is not None:
+        samples = _check.integer("samples", samples, 2, hint="A class fraction needs at least two samples.")
+    steps = net.steps(x.features)
+    moments = x.moments(samples, seed)
+    count = len(moments.mean) if not moments.exchangeable else samples
+    normed = any(isinstance(s.layer, BatchNorm) and s.layer.mode == "batch" for s in flatten(steps))
+    batch_size = _batch_size(batch, count) if normed else np.inf
+    notes = []
+    state = _input_state(moments, count, batch_size, closure, notes)
+    replicas = _replicas(steps, state, closure, seed, net.classes, notes)
+    if width == "leading":
+        from ibtheory.theory import finite
+
+        replicas = finite.corrected(net, steps, moments, replicas, seed, notes)
+    return _assemble(net, x, moments, state, replicas, samples, count, batch, width, seed, notes)
+
+
+def _batch_size(batch, count):
+    """Samples per BatchNorm statistic as a number: inf for the whole population."""
+    if batch == "all":
+        return np.inf if count is None else float(count)
+    batch = _check.integer("batch", batch, 2, hint='BatchNorm needs two samples; "all" takes the whole batch.')
+    if count is not None and count % batch:
+        raise ValueError(f"batch={batch} does not divide the {count} samples; choose a divisor, or samples=...")
+    return float(batch)
+
+
+def _input_state(moments, count, batch, closure, notes):
+    if moments.exchangeable and closure == "sampled":
+        return _stand_in(moments, count, batch, notes)
+    groups = len(moments.mean)
+    if not moments.exchangeable:
+        pairs = (1 - np.eye(groups)) / (groups * (groups - 1))
+        data = Data(moments.weights, pairs, batch, concrete=True)
+        return State(moments.mean, moments.cov, moments.gap, None, data)
+    if groups == 1 and np.isfinite(batch) and batch != count:
+        return _two_batches(moments, count, batch)
+    pairs = np.outer(moments.weights, moments.weights)
+    data = Data(moments.weights, pairs, batch, concrete=False, by_batch=groups == 1)
+    return State(moments.mean, moments.cov, moments.gap, None, data)
+
+
+def _two_batches(moments, count, batch):
+    """One population in batches: two groups stand for "this batch" and "another one"."""
+    inside = (batch - 1) / (count - 1) if count else 0.0
+    pairs = np.where(np.eye(2, dtype=bool), inside / 2, (1 - inside) / 2)
+    data = Data(np.full(2, 0.5), pairs, batch, concrete=False)
+    ones = np.ones((2, 2))
+    return State(moments.mean[[0, 0]], moments.cov * ones, moments.gap * ones, None, data)
+
+
+def _stand_in(moments, count, batch, notes):
+    """Concrete samples with exactly the moments of a law, where neurons have to be drawn."""
+    size = count or _STAND_IN
+    edges = np.round(np.cumsum(moments.weights) * size).astype(int)
+    group = np.searchsorted(edges, np.arange(size), side="right")
+    cov, gap = moments.cov[np.ix_(group, group)], moments.gap[np.ix_(group, group)].copy()
+    cov = cov + np.diag(np.diagonal(gap))
+    np.fill_diagonal(gap, 0.0)
+    notes.append(f"neurons are drawn: {size} samples stand for the law, and BatchNorm takes batches of at most that")
+    data = Data(np.full(size, 1 / size), (1 - np.eye(size)) / (size * (size - 1)), min(batch, float(size)), True)
+    return State(moments.mean[group], cov, gap, None, data)
+
+
+def _summary(tape, classes):
+    """Per layer (same, cross, gap, mean), and the mean agreement of predictions (S, 1 - S) over pairs."""
+    table = np.array([state.average() for _, state in tape])
+    logits = tape[-1][1]
+    c, om = logits.correlation()
+    chosen = logits.data.pairs > 0
+    weights = logits.data.pairs[chosen]
+    agreement = weights @ fractions.agreement(c[chosen], classes, one_minus_rho=om[chosen])
+    return table, float(agreement)
+
+
+def _replicas(steps, state, closure, seed, classes, notes):
+    """The summary of one walk, or of several where neurons are drawn."""
+    first = np.random.SeedSequence(seed).spawn(_REPLICAS)
+    rng = np.random.default_rng(first[0])
+    before = rng.bit_generator.state
+    tape = [("input", state), *walk(steps, state, rng, closure)]
+    results = [_summary(tape, classes)]
+    if rng.bit_generator.state != before:
+        for child in first[1:]:
+            tape = [("input", state), *walk(steps, state, np.random.default_rng(child), closure)]
+            results.append(_summary(tape, classes))
+        notes.append(f"neurons drawn from the kernel: the mean of {_REPLICAS} populations, their spread in error")
+    return results
+
+
+def _assemble(net, x, moments, state, replicas, samples, count, batch, width, seed, notes):
+    tables = np.stack([table for table, _ in replicas])
+    agreements = np.array([agreement for _, agreement in replicas])
+    same, cross, gap, mean = tables.mean(axis=0).T
+    names = ["input", *(step.name for step in flatten(net.steps(x.features)))]
+    layers = layer_table(names)
+    for name, values in (("same", same), ("cross", cross), ("gap", gap), ("mean", mean)):
+        layers[name] = values
+    with np.errstate(divide="ignore", invalid="ignore"):
+        layers["gamma"] = cross / gap
+        spread = tables[:, -1, 1] / tables[:, -1, 2]
+    gamma = float(layers["gamma"][-1])
+    agreement = agreements.mean()
+    alike = len(moments.mean) == 1 and len(replicas) == 1 and not (state.data.pairs > 0).sum() > 1
+    effective = gamma if alike and width == "infinite" else _effective(agreement, net.classes)
+    variance = _fraction_variance(agreement, net.classes, count)
+    error = {}
+    if len(replicas) > 1:
+        root = np.sqrt(len(replicas))
+        error["gamma"] = float(spread.std(ddof=1) / root)
+        effectives = np.array([_effective(a, net.classes) for a in agreements])
+        error["gamma_effective"] = float(effectives.std(ddof=1) / root)
+        error["class_fraction_variance"] = float(agreements.std(ddof=1) / root / net.classes)
+    return Prediction(
+        network=net,
+        inputs=x.describe(),
+        classes=net.classes,
+        samples=count,
+        batch=batch,
+        width=width,
+        gamma=gamma,
+        gamma_effective=effective,
+        class_fraction=fractions.ClassFraction(max(effective, 0.0), net.classes),
+        class_fraction_variance=variance,
+        regime=fractions.regime(max(effective, 0.0)),
+        depth_limit=depth_limit(net, state, gamma),
+        notes=tuple(notes),
+        layers=layers,
+        error=error,
+        seed=seed,
+    )
+
+
+def _effective(agreement, classes):
+    c = fractions.agreement_inverse(agreement, classes)
+    return float(c / (1 - c)) if c < 1 else np.inf
+
+
+def _fraction_variance(agreement, classes, count):
+    """Var f_k = mean over pairs of S_C / C - 1/C^2, the pair of a sample with itself included for N samples."""
+    if count is not None:
+        agreement = (1 + (count - 1) * agreement) / count
+    return float(agreement / classes - 1 / classes**2)
