@@ -13,7 +13,7 @@ from scipy import linalg
 from ibtheory.layers import Activation, BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from ibtheory.theory.state import Particles, apply_chain
 
-VALUES = 2**23  # numbers held for the neurons of one replica
+VALUES = 2**22  # numbers held for the neurons of one replica
 LEAST, MOST = 2**12, 2**15  # neurons of one replica
 
 

@@ -1,0 +1,145 @@
+r"""The terms of order 1/width: mean and covariance of the kernel of a pair of samples, layer by layer.
+
+At finite width the kernel (K_aa, K_bb, K_ab) of two samples is random. Given it, the neurons of a layer are iid
+Gaussian, so that empirical averages over n neurons have mean F(K) and covariance V(K)/n; the delta method carries the
+mean shift and the covariance of the kernel through F and through the norms:
+
+    E X  = F(k) + F' shift + F'' : Sigma / 2,     Cov X = F' Sigma F'^T + V/n.
+
+A norm before the activation replaces the kernel by the empirical correlation of the neurons at hand; given that, the
+neurons are uniform on a Stiefel manifold, whose averages differ from the Gaussian ones by - F'' : W / (2 n) in the mean
+and - F' W F'^T / n in the covariance, W being the Wishart covariance (LayerNorm: also minus the part that follows
+the mean over neurons). Derivatives of F are averages against Hermite polynomials of the pair, so kinks do no harm.
+"""
+
+import numpy as np
+
+from ibtheory.layers import Activation, BatchNorm, Dense, LayerNorm, RMSNorm
+from ibtheory.theory import batchwidth, pairs
+from ibtheory.theory.pairs import Kernel
+
+_SAMPLED = 256  # pairs of samples of a dataset whose correction is computed, in four parts
+_PARTS = 4
+_RANGE = 0.5  # relative change of gamma beyond which the expansion is said to leave its range
+
+
+def corrected(net, steps, moments, replicas, seed, notes):
+    """The summaries of :func:`ibtheory.theory.prediction.predict` with their terms of order 1/width.
+
+    Returns them unchanged, with a note, for networks that the expansion does not cover.
+    """
+    blocks = _blocks(steps)
+    if blocks is None:
+        notes.append(
+            'width="leading" covers Dense blocks with one activation and LayerNorm, RMSNorm or BatchNorm without '
+            "affine parameters; this network is predicted at infinite width"
+        )
+        return replicas
+    batch = any(isinstance(layer, BatchNorm) for block in blocks for layer, _ in block)
+    if batch:
+        correction = batchwidth.correction(blocks, moments, steps[0].fan_in, net.classes)
+        corrections = [correction] * len(replicas)
+    else:
+        corrections = [_correction(blocks, part, net.classes) for part in _parts(moments, steps[0].fan_in, seed)]
+        replicas = [replicas[0]] * len(corrections)
+    results = [(table + shift, agreement + change) for (table, agreement), (shift, change) in zip(replicas, corrections, strict=True)]
+    _note_range(replicas[0][0], results[0][0], net.width, notes)
+    return results
+
+
+def _note_range(before, after, width, notes):
+    gamma = before[-1, 1] / before[-1, 2]
+    new = after[-1, 1] / after[-1, 2]
+    if abs(new - gamma) > _RANGE * max(abs(gamma), 0.1):
+        notes.append(
+            f"the expansion in 1/width leaves its range at width {width}: gamma {gamma:.3g} becomes {new:.3g}; "
+            "trust the simulation, or a larger width"
+        )
+
+
+def _blocks(steps):
+    """The steps cut before each Dense as lists of (layer, units); None where the expansion does not apply."""
+    blocks = []
+    for step in steps:
+        if isinstance(step.layer, Dense):
+            blocks.append([])
+        if not blocks or not _covered(step.layer):
+            return None
+        blocks[-1].append((step.layer, step))
+    for block in blocks[:-1]:
+        kinds = [type(layer) for layer, _ in block]
+        if kinds.count(Activation) != 1 or len(kinds) > 4:
+            return None
+        at = kinds.index(Activation)
+        if at > 2 or len(kinds) - at > 2:
+            return None
+    with_batch = [any(isinstance(layer, BatchNorm) for layer, _ in block) for block in blocks[:-1]]
+    if any(with_batch) and not (all(with_batch) and all(len(block) == 3 for block in blocks[:-1])):
+        return None
+    return blocks
+
+
+def _covered(layer):
+    if isinstance(layer, Dense | Activation):
+        return True
+    plain = getattr(layer, "scale", 1.0) == 1.0 and getattr(layer, "shift", 0.0) == 0.0
+    kinds = (LayerNorm, RMSNorm, BatchNorm)
+    return isinstance(layer, kinds) and plain and getattr(layer, "mode", "batch") == "batch"
+
+
+def _parts(moments, features, seed):
+    """(weights, Kernel of the input) of pairs: all pairs of groups of a law, some pairs of a dataset in parts."""
+    cross, gap = moments.cross, moments.gap
+    same = moments.same
+    if not moments.exchangeable:
+        rng = np.random.default_rng([seed, 1])
+        count = len(same)
+        a = rng.integers(count, size=_SAMPLED)
+        b = (a + rng.integers(1, count, size=_SAMPLED)) % count
+        for part in np.array_split(np.arange(_SAMPLED), _PARTS):
+            i, j = a[part], b[part]
+            value = np.stack([same[i], same[j], cross[i, j]], axis=-1)
+            zero = np.zeros_like(value)
+            yield np.full(len(part), 1 / len(part)), Kernel(value, zero, np.zeros((*value.shape, 3)))
+        return
+    i, j = (index.ravel() for index in np.indices(cross.shape))
+    value = np.stack([same[i], same[j], cross[i, j]], axis=-1)
+    spread, common = np.diagonal(gap), np.diagonal(cross)
+    # features: a fixed common part per group plus iid Gaussian noise, finitely many of them
+    cov = np.zeros((len(i), 3, 3))
+    for k, g in ((0, i), (1, j)):
+        cov[:, k, k] = 4 * common[g] * spread[g] + 2 * spread[g] ** 2
+        cov[:, k, 2] = cov[:, 2, k] = 2 * spread[g] * cross[i, j]
+    cov[:, 2, 2] = common[i] * spread[j] + common[j] * spread[i] + spread[i] * spread[j]
+    yield moments.weights[i] * moments.weights[j], Kernel(value, np.zeros_like(value), cov / features)
+
+
+def _correction(blocks, part, classes):
+    """(shift of the table (layers, 4), shift of the mean agreement) from the pairs of one part."""
+    weights, kernel = part
+    rows = [np.zeros(4)]
+    for block in blocks:
+        dense, step = block[0]
+        kernel = kernel.affine(*dense.variances(step.fan_in))
+        rows.append(pairs.row(weights, kernel))
+        kernel, more = _through(block[1:], kernel, step.units, weights)
+        rows += more
+    change = weights @ pairs.agreement_shift(kernel, classes)
+    return np.array(rows), float(change)
+
+
+def _through(layers, kernel, width, weights):
+    """The kernel behind the norms and the activation of a block, and a row of the table per layer."""
+    rows, normed = [], None
+    averages = None
+    for layer, _ in layers:
+        if isinstance(layer, Activation):
+            averages = pairs.averages(layer.function, kernel, width, normed)
+            kernel = averages.kernel
+        elif averages is None:
+            kernel = pairs.normalized_before(kernel, width)
+            normed = type(layer)
+        else:
+            kernel = pairs.normalized_after(averages, centred=isinstance(layer, LayerNorm))
+        rows.append(pairs.row(weights, kernel))
+    return kernel, rows
