@@ -146,7 +146,8 @@ def trapezoid(function, q, step):
     return h * function(np.sqrt(q)[:, None] * x) @ density(x)
 
 
-def _chunks(count, nodes):
+def chunks(count, nodes):
+    """Slices of ``count`` pairs that hold at most a few million values at ``nodes`` nodes each."""
     size = max(1, _CHUNK // nodes)
     return [slice(start, start + size) for start in range(0, count, size)]
 
@@ -166,7 +167,7 @@ def smooth_pair(first, second, combine, q1, q2, c, om, step):
         grids.append((x, h * density(x)))
     (x, wx), (y, wy) = grids
     result = np.empty(q1.size)
-    for part in _chunks(q1.size, x.size * y.size):
+    for part in chunks(q1.size, x.size * y.size):
         column = (part, None, None)
         along, across = a[column] * x[:, None], b[column] * y
         u, v = np.sqrt(q1)[column] * (along + across), np.sqrt(q2)[column] * (along - across)
@@ -184,7 +185,7 @@ def kinked_pair(first, second, combine, q1, q2, c, om, kinks1, kinks2):
     result = np.empty(q1.size)
     outer = 6 + kinks1.shape[1] + 7 * kinks2.shape[1] - 1
     inner = 6 + kinks2.shape[1] - 1
-    for part in _chunks(q1.size, 400 * outer * inner):
+    for part in chunks(q1.size, 400 * outer * inner):
         root1, root2 = np.sqrt(q1[part])[:, None], np.sqrt(q2[part])[:, None]
         cos, spread = c[part][:, None], np.sqrt(np.clip(om[part] * (1 + c[part]), 0, 1))[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -273,29 +273,36 @@ def _pair(phi, combine, q1, q2, c, om, derivative=False):
 
 def _gap_by_price(phi, closed, q1, q2, c, om):
     """gap = E(phi(sqrt q1 z) - phi(sqrt q2 z))^2/2 + int of derivative_dual from c to 1 (Price)."""
-    t, w = _PRICE_NODES, _PRICE_WEIGHTS
-    within = om[:, None] * t**2  # 1 - c runs over [0, om]; t^2 resolves the end at c = 1
-    integrand = closed.derivative_dual(q1[:, None], q2[:, None], 1 - within, within)
-    price = np.sqrt(q1 * q2) * om * (integrand * 2 * t @ w)
-    direct = 0.5 * (closed.second(q1) + closed.second(q2)) - closed.dual(q1, q2, c, om)
+    value = 0.5 * (closed.second(q1) + closed.second(q2)) - closed.dual(q1, q2, c, om)
     near = om < 0.1
+    q1, q2, om = q1[near], q2[near], om[near]
+    within = om[:, None] * _PRICE_NODES**2  # 1 - c runs over [0, om]; the square resolves the end at c = 1
+    slopes = closed.derivative_dual(q1[:, None], q2[:, None], 1 - within, within)
+    price = np.sqrt(q1 * q2) * om * (slopes * 2 * _PRICE_NODES @ _PRICE_WEIGHTS)
     differs = q1 != q2
     if differs.any():
         price[differs] += _radial_gap(phi, q1[differs], q2[differs])
-    return np.where(near, price, direct)
+    value[near] = price
+    return value
 
 
 def _radial_gap(phi, q1, q2):
-    h = 0.1
-    z = h * np.arange(-90, 91)
-    difference = phi.function(np.sqrt(q1)[:, None] * z) - phi.function(np.sqrt(q2)[:, None] * z)
-    return 0.5 * h * difference**2 @ _quadrature.density(z)
+    """E(phi(sqrt q1 z) - phi(sqrt q2 z))^2 / 2, the gap at c = 1, by the trapezoidal rule."""
+    h = min(0.45, step_of(phi) / np.sqrt(max(q1.max(), q2.max())))
+    z = h * np.arange(-int(_quadrature.REACH / h), int(_quadrature.REACH / h) + 1)
+    result = np.empty(q1.size)
+    for part in _quadrature.chunks(q1.size, z.size):
+        first, second = (phi.function(np.sqrt(q[part])[:, None] * z) for q in (q1, q2))
+        result[part] = 0.5 * h * (first - second) ** 2 @ _quadrature.density(z)
+    return result
 
 
 def _centred_by_price(closed, q1, q2, c, om):
     """centred = int of derivative_dual from 0 to r (Price), or the difference where c is not small."""
+    value = closed.dual(q1, q2, c, om) - closed.mean(q1) * closed.mean(q2)
+    near = np.abs(c) < 0.5
+    q1, q2, c = q1[near], q2[near], c[near]
     along = c[:, None] * _PRICE_NODES
-    integrand = closed.derivative_dual(q1[:, None], q2[:, None], along, 1 - along)
-    price = np.sqrt(q1 * q2) * c * (integrand @ _PRICE_WEIGHTS)
-    direct = closed.dual(q1, q2, c, om) - closed.mean(q1) * closed.mean(q2)
-    return np.where(np.abs(c) < 0.5, price, direct)
+    slopes = closed.derivative_dual(q1[:, None], q2[:, None], along, 1 - along)
+    value[near] = np.sqrt(q1 * q2) * c * (slopes @ _PRICE_WEIGHTS)
+    return value

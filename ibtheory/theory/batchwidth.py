@@ -1,86 +1,101 @@
-r"""The terms of order 1/width of a network with BatchNorm in every block, on exchangeable samples.
+r"""The terms of order 1/width of a network with BatchNorm in every block.
 
-BatchNorm leaves a kernel with mean diagonal 1 and mean off-diagonal 0; what varies from pair to pair are its
-off-diagonal entries, with variance D, and its diagonal, with variance A, at width n
+BatchNorm leaves a kernel whose mean diagonal is 1 and whose mean off-diagonal is 0 (-1/(B-1) in its batch), whatever
+the width; what the width changes is how its entries vary around their infinite-width values. Centring over the batch
+is taken as the subtraction of the neuron mean m: for two samples at correlation 0 and width n the variances D of an
+off-diagonal and A of a diagonal entry obey
 
     D' = chi_0^2 D + 1/n,     A' = alpha^2 A + (kurtosis - 1)/n,
 
-with chi_0 = a_1^2 / Var phi, alpha = E z phi' (phi - m) / Var phi and the kurtosis of phi. The variance of a neuron
-over the batch varies with them, by 2 D; for homogeneous phi that drops out.
+with chi_0 = a_1^2 / Var phi and alpha = E z phi' (phi - m) / Var phi. The variance of a neuron over the batch varies with
+them, by 2 D; for homogeneous phi that drops out.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from ibtheory import _quadrature, gaussian
-from ibtheory.layers import BatchNorm
+from ibtheory.layers import Activation, BatchNorm
 from ibtheory.theory import pairs
 
-_ALONE = np.ones(1)
+
+@dataclass(frozen=True)
+class Trace:
+    """Infinite-width states of every layer, read at some pairs of groups; the rows advance with the layers."""
+
+    states: list
+    first: np.ndarray
+    second: np.ndarray
+
+    def value(self, row):
+        """(aa, bb, ab) of the pairs behind a layer, (P, 3)."""
+        state = self.states[row]
+        same, cross = state.same, state.cross
+        return np.stack([same[self.first], same[self.second], cross[self.first, self.second]], axis=-1)
+
+    def average(self, row):
+        """(same, cross, gap, mean) averaged over the data."""
+        return self.states[row].average()
 
 
-def correction(blocks, moments, features, classes):
-    """(shift of the table (layers, 4), shift of the mean agreement)."""
-    law = moments.exchangeable and len(moments.mean) == 1
-    # the kernel of a dataset is exact in the population rule: only the hidden layers add to it
-    off, diagonal = (1 / features, 2 / features) if law else (0.0, 0.0)
-    rows, kernel = [np.zeros(4)], _kernel(0.0, 0.0)
+def correction(blocks, weights, kernel, trace, classes):
+    """(shift of the table (layers, 4), shift of the mean agreement) for pairs with these weights."""
+    rows = [np.zeros(4)]
+    varying = kernel  # what the next BatchNorm sees of the layer below
     for block in blocks:
         dense, step = block[0]
         weight, bias = dense.variances(step.fan_in)
-        kernel = kernel.affine(weight, bias)
-        rows.append(pairs.row(_ALONE, kernel))
-        before = len(block) > 1 and isinstance(block[1][0], BatchNorm)
+        kernel, varying = kernel.affine(weight, bias), varying.affine(weight, bias)
+        rows.append(pairs.row(weights, kernel))
         for layer, _ in block[1:]:
+            value = trace.value(len(rows) - 1)
             if isinstance(layer, BatchNorm):
-                kernel = _kernel(off, diagonal)
-            else:
-                terms = _Terms(layer.function, 1.0 if before else weight + bias)
-                if before:
-                    kernel = terms.behind(kernel, off, step.units)
-                off = terms.chi**2 * off + 1 / step.units
-                diagonal = terms.alpha**2 * diagonal + (terms.kurtosis - 1) / step.units
-            rows.append(pairs.row(_ALONE, kernel))
-    return np.array(rows), float(pairs.agreement_shift(kernel, classes)[0])
+                kernel = _normalized(varying, trace.average(len(rows) - 1)[2], trace.value(len(rows)), weights)
+                varying = kernel
+            elif isinstance(layer, Activation):
+                behind = pairs.averages(layer.function, pairs.Kernel(value, kernel.shift, kernel.cov), step.units)
+                kernel = behind.kernel
+                if isinstance(block[1][0], BatchNorm):
+                    kernel = _with_varying_variance(kernel, layer.function, weights @ varying.cov[:, 2, 2])
+                varying = _centred(behind, trace.average(len(rows))[3])
+            rows.append(pairs.row(weights, kernel))
+    final = pairs.Kernel(trace.value(-1), kernel.shift, kernel.cov)
+    return np.array(rows), float(weights @ pairs.agreement_shift(final, classes))
 
 
-def _kernel(off, diagonal):
-    """What BatchNorm leaves, as a random kernel of one pair."""
-    return pairs.Kernel(np.array([[1.0, 1.0, 0.0]]), np.zeros((1, 3)), np.diag([diagonal, diagonal, off])[None])
+def _centred(averages, m):
+    """Averages of (h - m)(h' - m): shift and covariance of (aa, bb, ab)."""
+    slope = np.array([[1.0, 0, 0, -2 * m, 0], [0, 1, 0, 0, -2 * m], [0, 0, 1, -m, -m]])
+    value = averages.value @ slope.T + m * m
+    return pairs.Kernel(value, averages.shift @ slope.T, slope @ averages.cov @ slope.T)
 
 
-class _Terms:
-    """Moments of z -> phi(sqrt(q) z) that the recursion needs."""
-
-    def __init__(self, phi, q):
-        f, root = gaussian.integrand(phi, 1), np.sqrt(q)
-
-        def mean(transform):
-            return float(_quadrature.expectation(f, np.array([q]), lambda h, u: transform(h, u / root), degree=8)[0])
-
-        self.phi = phi
-        self.mean = m = mean(lambda h, z: h)
-        variance = mean(lambda h, z: (h - m) ** 2)
-        self.chi = mean(lambda h, z: h * z) ** 2 / variance
-        self.kurtosis = mean(lambda h, z: (h - m) ** 4) / variance**2
-        self.alpha = mean(lambda h, z: (h - m) ** 2 * (z * z - 1)) / (2 * variance)  # by parts
-        self.first = _radial(mean, lambda h: h)
-        self.square = _radial(mean, lambda h: h * h)
-
-    def behind(self, kernel, off, width):
-        """The kernel behind the activation, with the terms of the varying variance of a neuron over the batch."""
-        kernel = pairs.averages(self.phi, kernel, width).kernel
-        m = self.mean
-        p, t, s = self.first
-        cross = off * (-p * p / 2 - m * t + m * (1.5 * p + 0.5 * s))
-        p, t, s = self.square
-        same = off * (-t / 2 + 0.75 * p + s / 4)
-        return pairs.Kernel(kernel.value, kernel.shift + np.array([same, same, cross]), kernel.cov)
+def _normalized(kernel, variance, value, weights):
+    """Behind BatchNorm: divided by the variance over the batch; the mean shift of an entry is taken out."""
+    shift = kernel.shift / variance
+    diagonal, off = weights @ shift[:, :2].mean(axis=1), weights @ shift[:, 2]
+    return pairs.Kernel(value, shift - np.array([diagonal, diagonal, off]), kernel.cov / variance**2)
 
 
-def _radial(mean, f):
-    """E z g', E (z g')'' and E z^2 g'' of a function g = f(phi), by parts."""
-    return (
-        mean(lambda h, z: f(h) * (z**2 - 1)),
-        mean(lambda h, z: f(h) * (z**4 - 4 * z**2 + 1)),
-        mean(lambda h, z: f(h) * (z**4 - 5 * z**2 + 2)),
-    )
+def _with_varying_variance(kernel, phi, off):
+    """The terms of E phi(z_a / s) phi(z_b / s) for a variance s^2 over the batch that varies by 2 D."""
+    f, one = gaussian.integrand(phi, 1), np.ones(1)
+
+    def mean(transform):
+        return float(_quadrature.expectation(f, one, transform, degree=4)[0])
+
+    def radial(g):
+        """E z g', E (z g')'' and E z^2 g'' of a function g of z, by parts."""
+        return (
+            mean(lambda h, z: g(h) * (z**2 - 1)),
+            mean(lambda h, z: g(h) * (z**4 - 4 * z**2 + 1)),
+            mean(lambda h, z: g(h) * (z**4 - 5 * z**2 + 2)),
+        )
+
+    m = mean(lambda h, z: h)
+    p, t, s = radial(lambda h: h)
+    cross = off * (-p * p / 2 - m * t + m * (1.5 * p + 0.5 * s))
+    p, t, s = radial(lambda h: h * h)
+    same = off * (-t / 2 + 0.75 * p + s / 4)
+    return pairs.Kernel(kernel.value, kernel.shift + np.array([same, same, cross]), kernel.cov)

@@ -23,10 +23,11 @@ _PARTS = 4
 _RANGE = 0.5  # relative change of gamma beyond which the expansion is said to leave its range
 
 
-def corrected(net, steps, moments, replicas, seed, notes):
+def corrected(net, steps, moments, tape, replicas, seed, notes):
     """The summaries of :func:`ibtheory.theory.prediction.predict` with their terms of order 1/width.
 
-    Returns them unchanged, with a note, for networks that the expansion does not cover.
+    Returns them unchanged, with a note, for networks that the expansion does not cover. ``tape`` holds the states of
+    the layers at infinite width.
     """
     blocks = _blocks(steps)
     if blocks is None:
@@ -36,13 +37,19 @@ def corrected(net, steps, moments, replicas, seed, notes):
         )
         return replicas
     batch = any(isinstance(layer, BatchNorm) for block in blocks for layer, _ in block)
-    if batch:
-        correction = batchwidth.correction(blocks, moments, steps[0].fan_in, net.classes)
-        corrections = [correction] * len(replicas)
-    else:
-        corrections = [_correction(blocks, part, net.classes) for part in _parts(moments, steps[0].fan_in, seed)]
-        replicas = [replicas[0]] * len(corrections)
-    results = [(table + shift, agreement + change) for (table, agreement), (shift, change) in zip(replicas, corrections, strict=True)]
+    corrections = []
+    for weights, kernel, first, second in _parts(moments, steps[0].fan_in, seed):
+        if batch:
+            trace = batchwidth.Trace([state for _, state in tape], first, second)
+            corrections.append(batchwidth.correction(blocks, weights, kernel, trace, net.classes))
+        else:
+            corrections.append(_correction(blocks, weights, kernel, net.classes))
+    count = max(len(replicas), len(corrections))
+    results = []
+    for index in range(count):
+        table, agreement = replicas[index % len(replicas)]
+        shift, change = corrections[index % len(corrections)]
+        results.append((table + shift, agreement + change))
     _note_range(replicas[0][0], results[0][0], net.width, notes)
     return results
 
@@ -88,7 +95,7 @@ def _covered(layer):
 
 
 def _parts(moments, features, seed):
-    """(weights, Kernel of the input) of pairs: all pairs of groups of a law, some pairs of a dataset in parts."""
+    """(weights, input kernel, first group, second group) of all pairs of groups of a law, or some pairs of a dataset."""
     cross, gap = moments.cross, moments.gap
     same = moments.same
     if not moments.exchangeable:
@@ -100,7 +107,7 @@ def _parts(moments, features, seed):
             i, j = a[part], b[part]
             value = np.stack([same[i], same[j], cross[i, j]], axis=-1)
             zero = np.zeros_like(value)
-            yield np.full(len(part), 1 / len(part)), Kernel(value, zero, np.zeros((*value.shape, 3)))
+            yield np.full(len(part), 1 / len(part)), Kernel(value, zero, np.zeros((*value.shape, 3))), i, j
         return
     i, j = (index.ravel() for index in np.indices(cross.shape))
     value = np.stack([same[i], same[j], cross[i, j]], axis=-1)
@@ -111,12 +118,11 @@ def _parts(moments, features, seed):
         cov[:, k, k] = 4 * common[g] * spread[g] + 2 * spread[g] ** 2
         cov[:, k, 2] = cov[:, 2, k] = 2 * spread[g] * cross[i, j]
     cov[:, 2, 2] = common[i] * spread[j] + common[j] * spread[i] + spread[i] * spread[j]
-    yield moments.weights[i] * moments.weights[j], Kernel(value, np.zeros_like(value), cov / features)
+    yield moments.weights[i] * moments.weights[j], Kernel(value, np.zeros_like(value), cov / features), i, j
 
 
-def _correction(blocks, part, classes):
-    """(shift of the table (layers, 4), shift of the mean agreement) from the pairs of one part."""
-    weights, kernel = part
+def _correction(blocks, weights, kernel, classes):
+    """(shift of the table (layers, 4), shift of the mean agreement) for pairs with these weights."""
     rows = [np.zeros(4)]
     for block in blocks:
         dense, step = block[0]

@@ -24,19 +24,22 @@ def draw(field, data, rng):
     the largest part of the sampling error.
     """
     count = field.cov.shape[0]
+    root = _root(field.cov)
+    rank = root.shape[1]
     pairs = max(2 * count, min(max(VALUES // count, LEAST), MOST)) // 2
-    noise = rng.standard_normal((pairs, count))
-    root = linalg.cholesky(noise.T @ noise / pairs)
-    white = linalg.solve_triangular(root, noise.T, trans="T", overwrite_b=True).T
-    values = white @ _root(field.cov).T
+    noise = rng.standard_normal((pairs, rank))
+    lower = linalg.cholesky(noise.T @ noise / pairs, lower=True)
+    values = noise @ linalg.solve_triangular(lower, root.T, lower=True, trans="T")
     values = np.concatenate([values, -values])
     return Particles(apply_chain(field.chain, values.T, np.arange(count)).T)
 
 
 def _root(kernel):
-    """A square root of a kernel that may be singular."""
-    value, vector = linalg.eigh(kernel)
-    return vector * np.sqrt(np.clip(value, 0, None))
+    """R with R R^T the kernel, which may be singular: pivoted Cholesky, (N, rank)."""
+    factor, pivot, rank, _ = linalg.lapack.dpstrf(kernel, lower=1)
+    root = np.zeros((len(kernel), max(rank, 1)))
+    root[pivot - 1] = np.tril(factor)[:, : max(rank, 1)]
+    return root
 
 
 def moments(values):

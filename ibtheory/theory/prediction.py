@@ -74,11 +74,11 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
     batch_size = _batch_size(batch, count) if normed else np.inf
     notes = []
     state = _input_state(moments, count, batch_size, closure, notes)
-    replicas = _replicas(steps, state, closure, seed, net.classes, notes)
+    replicas, tape = _replicas(steps, state, closure, seed, net.classes, notes)
     if width == "leading":
         from ibtheory.theory import finite
 
-        replicas = finite.corrected(net, steps, moments, replicas, seed, notes)
+        replicas = finite.corrected(net, steps, moments, tape, replicas, seed, notes)
     return _assemble(net, x, moments, state, replicas, samples, count, batch, width, seed, notes)
 
 
@@ -141,18 +141,18 @@ def _summary(tape, classes):
 
 
 def _replicas(steps, state, closure, seed, classes, notes):
-    """The summary of one walk, or of several where neurons are drawn."""
-    first = np.random.SeedSequence(seed).spawn(_REPLICAS)
-    rng = np.random.default_rng(first[0])
+    """Summaries of one walk, or of several where neurons are drawn, and the tape of the first."""
+    children = np.random.SeedSequence(seed).spawn(_REPLICAS)
+    rng = np.random.default_rng(children[0])
     before = rng.bit_generator.state
-    tape = [("input", state), *walk(steps, state, rng, closure)]
-    results = [_summary(tape, classes)]
+    first = [("input", state), *walk(steps, state, rng, closure)]
+    results = [_summary(first, classes)]
     if rng.bit_generator.state != before:
-        for child in first[1:]:
+        for child in children[1:]:
             tape = [("input", state), *walk(steps, state, np.random.default_rng(child), closure)]
             results.append(_summary(tape, classes))
         notes.append(f"neurons drawn from the kernel: the mean of {_REPLICAS} populations, their spread in error")
-    return results
+    return results, first
 
 
 def _assemble(net, x, moments, state, replicas, samples, count, batch, width, seed, notes):
