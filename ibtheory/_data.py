@@ -1,8 +1,7 @@
-"""Arrays of data at the public boundary: checked, standardized, hashed, and read from files."""
+"""Arrays of data at the public boundary: checked, standardized, hashed; and the arrangement of blobs."""
 
-import csv
 import hashlib
-import zipfile
+import math
 
 import numpy as np
 
@@ -10,6 +9,7 @@ STANDARDIZATIONS = ("feature", "global")
 
 
 def numbers(name, values):
+    """A fresh float64 array of finite numbers, or an error that calls it ``name``."""
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -42,6 +42,7 @@ def rows(X):
 
 
 def labels(y, samples):
+    """One label per sample as an array of numbers or strings, or an error."""
     y = np.array(y)
     if y.dtype.kind not in "biufU":
         raise ValueError(f"y must hold numbers or strings, got dtype {y.dtype}; convert it, e.g. y.astype(int)")
@@ -60,79 +61,56 @@ def standardized(X, how):
     if how is None:
         return X
     axis = 0 if how == "feature" else None
-    constant = np.ptp(X, axis=axis) == 0
+    spread = X.std(axis=axis)
+    constant = (np.ptp(X, axis=axis) == 0) | (spread == 0)  # a spread below 1e-162 has no square
     X -= X.mean(axis=axis)
-    X /= np.where(constant, 1.0, X.std(axis=axis))
+    X /= np.where(constant, 1.0, spread)
     # A mean is rounded, so a constant column leaves a residue instead of 0.
     X *= ~constant
     return X
 
 
 def read_only(array):
+    """The same array, closed to writing."""
     array.flags.writeable = False
     return array
 
 
 def digest(array):
+    """SHA-256 of the numbers in C order."""
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def read_npz(path):
-    remedy = "write it with numpy.savez(path, X=X, y=y), X an array of numbers"
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path.name} is not a readable .npz file (pickles are refused); {remedy}") from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError(f"{path.name} holds a single array, not a .npz archive; {remedy}")
-    with archive:
-        if "X" not in archive.files:
-            raise ValueError(f"{path.name} has no member 'X', only {archive.files}; {remedy}")
-        try:
-            return archive["X"], archive["y"] if "y" in archive.files else None
-        except ValueError as error:
-            raise ValueError(f"{path.name} holds pickled objects, which are refused; {remedy}") from error
-        except Exception as error:  # zlib, zipfile and numpy each raise their own on a damaged member
-            raise ValueError(f"{path.name} is damaged; {remedy}") from error
-
-
-def read_csv(path):
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        first = next(csv.reader(file), [])
-    if not first:
-        raise ValueError(f"{path.name} is empty; it must hold one sample per line, numbers separated by commas")
-    labelled = first[-1].strip().lower() in ("y", "label")
-    header = labelled or not any(_is_number(cell) for cell in first)
-    columns = range(len(first) - labelled)
-    if labelled and not columns:
-        raise ValueError(f"{path.name} has only the label column {first[-1]!r}; add columns of features")
-    read = {
-        "delimiter": ",",
-        "skiprows": int(header),
-        "comments": None,
-        "quotechar": '"',
-        "ndmin": 2,
-        "encoding": "utf-8-sig",
-    }
-    with path.open(encoding="utf-8-sig") as file:
-        if sum(bool(line.strip()) for line in file) - header < 1:
-            raise ValueError(f"{path.name} has a header but no samples")
-    try:
-        X = np.loadtxt(path, usecols=columns, **read)
-        y = np.loadtxt(path, usecols=[len(columns)], dtype=str, **read)[:, 0] if labelled else None
-    except (ValueError, IndexError) as error:
+def regular_centers(separation, classes, features):
+    """(classes, features): two centres along (1, ..., 1), or more on orthogonal cosines, at equal distances."""
+    if classes == 2:
+        step = separation / (2 * math.sqrt(features))
+        return np.array([[-step], [step]]) * np.ones(features)
+    if classes >= features:
         raise ValueError(
-            f"{path.name} is not numeric: {error}. Every cell must be a number and lines equally long; "
-            "the first line may be a header; a last column named 'y' or 'label' is taken as labels"
-        ) from error
-    if y is not None and all(_is_number(cell) for cell in y):
-        y = y.astype(float)
-    return X, y
+            f"{classes} regular blobs need at least {classes + 1} features, got {features}; "
+            "raise features, or give centers"
+        )
+    waves = np.cos(np.pi / features * np.outer(np.arange(1, classes + 1), np.arange(features) + 0.5))
+    return separation / math.sqrt(features) * waves
 
 
-def _is_number(cell):
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def shares_of(weights, classes):
+    """Shares of the blobs, summing to 1."""
+    if weights is None:
+        return np.full(classes, 1 / classes)
+    weights = numbers("Blobs.weights", weights)
+    if weights.shape != (classes,):
+        raise ValueError(f"Blobs.weights must have shape ({classes},), one per blob, got {weights.shape}")
+    if not (weights > 0).all():
+        raise ValueError(f"Blobs.weights must be above 0, got {weights.tolist()}; leave an empty blob out")
+    return weights / weights.sum()
+
+
+def counts(weights, samples):
+    """How many of ``samples`` fall to each weight: rounded down, the rest to the largest remainders."""
+    exact = weights * samples
+    whole = np.floor(exact).astype(int)
+    rest = np.argsort(whole - exact, kind="stable")[: samples - whole.sum()]
+    whole[rest] += 1
+    return whole

@@ -278,12 +278,6 @@ class Network(_Data):
         return max(2, self.outputs)
 
     @property
-    def block(self):
-        """The block of the last Repeat, or () if there is none: what depth repeats."""
-        blocks = [layer.block for layer in self.layers if isinstance(layer, Repeat)]
-        return blocks[-1] if blocks else ()
-
-    @property
     def width(self):
         """Smallest number of units of a hidden Dense layer, or None without one."""
         hidden = flatten(_unroll(self.layers, None, {})[0])[:-1]
@@ -294,6 +288,21 @@ class Network(_Data):
         features = _check.integer("features", features, 1)
         steps, _ = _unroll(self.layers, features, {})
         return (*steps[:-1], steps[-1]._replace(name="logits"))
+
+    def around_block(self, features):
+        """Steps before, in, and behind one more block of the last Repeat: what depth repeats; None without a Repeat.
+
+        The first part holds the stem and one block already, so that the repeated one receives what later blocks do.
+        """
+        repeats = [index for index, layer in enumerate(self.layers) if isinstance(layer, Repeat)]
+        if not repeats:
+            return None
+        at = repeats[-1]
+        parts, counts = [], {}
+        for layers in ((*self.layers[:at], *self.layers[at].block), self.layers[at].block, self.layers[at + 1 :]):
+            steps, features = _unroll(layers, features, counts)
+            parts.append(steps)
+        return tuple(parts)
 
     def to_dict(self):
         """Plain data (JSON): inverse of :meth:`from_dict`. ValueError for a user's function without code."""

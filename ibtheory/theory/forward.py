@@ -74,7 +74,7 @@ def _(layer, state, fan_in, rng):
     variance = np.diagonal(state.cov) + np.diagonal(state.gap)
     scale = _inverse_root(variance, layer.epsilon)
     new = _rescale(np.zeros_like(state.mean), state.cov, gap, variance, scale)
-    return _affine(state, new, scale, -scale * state.mean, layer.scale, layer.shift)
+    return _affine(state, state.field, new, scale, -scale * state.mean, layer.scale, layer.shift)
 
 
 @forward.register
@@ -83,7 +83,7 @@ def _(layer: RMSNorm, state, fan_in, rng):
         return _particles(layer, state)
     scale = _inverse_root(state.same, layer.epsilon)
     new = _rescale(scale * state.mean, state.cov, state.gap, state.same, scale)
-    return _affine(state, new, scale, np.zeros_like(scale), layer.scale, 0.0)
+    return _affine(state, state.field, new, scale, np.zeros_like(scale), layer.scale, 0.0)
 
 
 @forward.register
@@ -93,7 +93,7 @@ def _(layer: BatchNorm, state, fan_in, rng):
     if layer.mode == "running":  # fresh running statistics: mean 0, variance 1
         ones = np.full_like(state.mean, 1 / np.sqrt(1 + layer.epsilon))
         new = _rescale(ones * state.mean, state.cov, state.gap, state.same, ones)
-        return _affine(state, new, ones, np.zeros_like(ones), layer.scale, layer.shift)
+        return _affine(state, state.field, new, ones, np.zeros_like(ones), layer.scale, layer.shift)
     if state.data.concrete:
         return _particles(layer, sample(state, "BatchNorm", rng))
     if not state.data.by_batch:
@@ -121,7 +121,7 @@ def _batch_norm(layer, state):
         field = GaussianField(cov, gap)
     new = (np.zeros(size), cov, gap)
     ones, zeros = np.ones(size), np.zeros(size)
-    return _affine(state, new, ones, zeros, layer.scale, layer.shift, field)
+    return _affine(state, field, new, ones, zeros, layer.scale, layer.shift)
 
 
 def _dead(state):
@@ -205,11 +205,10 @@ def _rescale(mean, cov, gap, variance, scale):
     return mean, pair * cov, pair * gap + drift
 
 
-def _affine(state, moments, scale, shift, gain, offset, field=None):
+def _affine(state, field, moments, scale, shift, gain, offset):
     """The state with ``moments``, then gain and offset; its field: scale, shift, gain, offset joined to the chain."""
     mean, cov, gap = moments
     mean, cov, gap = gain * mean + offset, gain**2 * cov, gain**2 * gap
-    field = field or state.field
     link = Affine(gain * scale, gain * shift + offset)
     if isinstance(field, GaussianField):
         if not field.chain and not link.shift.any():

@@ -5,11 +5,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ibtheory import fractions
-from ibtheory.layers import Network
+from ibtheory.theory.forward import Refusal
 from ibtheory.theory.state import Data
 from ibtheory.theory.walk import walk
 
-_DOUBLINGS = 9  # blocks: 1, 2, 4, ..., 512
+_DOUBLINGS = 7  # blocks: 1, 2, 4, ..., 128
+_LARGEST = 1e100  # of second moments; a network whose signal grows or shrinks is judged by its first blocks
 _SETTLED = 1e-7  # relative change of gamma over a doubling of depth
 
 
@@ -23,8 +24,9 @@ class DepthLimit(NamedTuple):
     regime : str
         unbiased, neutral, prejudiced or deeply prejudiced.
     law : str
-        How it gets there: "constant", "exponential", "power law", "slow" (not settled after 512 blocks; gamma is
-        then the value there), or "no repeated block" (gamma of the network itself).
+        How it gets there: "constant", "exponential", "power law", "slow" (not settled after 128 blocks; gamma is
+        then the value there), "no repeated block", or "unknown" where the moments do not determine it (in both cases
+        gamma is that of the network itself).
     """
 
     gamma: float
@@ -35,26 +37,39 @@ class DepthLimit(NamedTuple):
         return f"{self.regime} (gamma = {self.gamma:.4g}, {self.law})"
 
 
-def depth_limit(net, state, gamma):
-    """The :class:`DepthLimit` of the repeated block of ``net``, for a state of its input and gamma of its logits."""
-    if not net.block:
+def depth_limit(net, features, state, gamma):
+    """The :class:`DepthLimit` of the repeated block of ``net``.
+
+    ``state`` is that of the inputs, of ``features`` features; ``gamma`` that of the logits, where nothing repeats or
+    where the moments alone do not determine what the block does.
+    """
+    sections = net.around_block(features)
+    if sections is None:
         return DepthLimit(gamma, fractions.regime(gamma), "no repeated block")
-    readout = net.layers[-1]
-    width = net.width or 1
-    steps = Network((*net.block, readout)).steps(width)[:-1]
-    weight, bias = readout.variances(steps[-1].units)
-    state, history = collapse(state), []
-    rng = np.random.default_rng(0)  # exchangeable samples: no rule draws
-    for doubling in range(_DOUBLINGS + 1):
-        for _ in range(max(1, 2 ** (doubling - 1))):
-            state = walk(steps, state, rng)[-1][1]
-        _, cross, gap, _ = state.average()
-        history.append(_ratio(weight * cross + bias, weight * gap))
-        limit = _verdict(history)
-        if limit is not None:
-            break
-    limit, law = limit or (history[-1], "slow")
+    try:
+        limit, law = _iterate(*sections, collapse(state))
+    except Refusal:
+        limit, law = gamma, "unknown"
     return DepthLimit(limit, fractions.regime(limit), law)
+
+
+def _iterate(stem, block, head, state):
+    """(limit of gamma of the logits, law), from 1, 2, 4, ... blocks."""
+    rng = np.random.default_rng(0)  # exchangeable samples: no rule draws
+    history = []
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        state = walk(stem, state, rng)[-1][1]
+        for doubling in range(_DOUBLINGS + 1):
+            for _ in range(0 if doubling == 0 else 2 ** (doubling - 1)):
+                state = walk(block, state, rng)[-1][1]
+            same, cross, gap, _ = walk(head, state, rng)[-1][1].average()
+            history.append(_ratio(cross, gap))
+            limit = _verdict(history)
+            if limit is not None:
+                return limit
+            if not abs(np.log(same)) < np.log(_LARGEST) / 2:
+                break
+    return _trend(history)
 
 
 def _ratio(cross, gap):
@@ -73,13 +88,19 @@ def _verdict(history):
     before, earlier = now / history[-2], history[-2] / history[-3]
     if abs(before - 1) < _SETTLED:
         return now, "constant" if abs(history[0] / now - 1) < _SETTLED else "exponential"
-    # a power law doubles gamma by the same factor at each doubling of depth
-    if len(history) > _DOUBLINGS and abs(np.log2(abs(before)) - np.log2(abs(earlier))) < 0.05:
-        if before > 1.2:
-            return np.inf, "power law"
-        if before < 0.83:
-            return 0.0, "power law"
     return None
+
+
+def _trend(history):
+    """(limit of gamma, law) from its last two doublings: a power law multiplies it by the same factor each time."""
+    if len(history) < 3:
+        return history[-1], "slow"
+    steps = np.diff(np.log2(np.abs(history[-3:])))
+    if steps.min() > 0.3:
+        return np.inf, "power law" if steps[1] - steps[0] < 0.3 else "exponential"
+    if steps.max() < -0.3:
+        return 0.0, "power law" if steps[1] - steps[0] > -0.3 else "exponential"
+    return history[-1], "slow"
 
 
 def collapse(state):

@@ -1,8 +1,10 @@
 """``predict``: the theory of a network on its inputs, as numbers and words."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
-from ibtheory import _check, fractions
+from ibtheory import _blas, _check, fractions
 from ibtheory.layers import BatchNorm, Network, flatten
 from ibtheory.results import Prediction, layer_table
 from ibtheory.theory.limits import depth_limit
@@ -74,7 +76,8 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
     batch_size = _batch_size(batch, count) if normed else np.inf
     notes = []
     state = _input_state(moments, count, batch_size, closure, notes)
-    replicas, tape = _replicas(steps, state, closure, seed, net.classes, notes)
+    with np.errstate(over="ignore", invalid="ignore"):
+        replicas, tape = _replicas(steps, state, closure, seed, net.classes, notes)
     if width == "leading":
         from ibtheory.theory import finite
 
@@ -142,17 +145,20 @@ def _summary(tape, classes):
 
 def _replicas(steps, state, closure, seed, classes, notes):
     """Summaries of one walk, or of several where neurons are drawn, and the tape of the first."""
-    children = np.random.SeedSequence(seed).spawn(_REPLICAS)
-    rng = np.random.default_rng(children[0])
-    before = rng.bit_generator.state
-    first = [("input", state), *walk(steps, state, rng, closure)]
-    results = [_summary(first, classes)]
-    if rng.bit_generator.state != before:
-        for child in children[1:]:
-            tape = [("input", state), *walk(steps, state, np.random.default_rng(child), closure)]
-            results.append(_summary(tape, classes))
+
+    def run(child):
+        rng = np.random.default_rng(child)
+        start = rng.bit_generator.state
+        tape = [("input", state), *walk(steps, state, rng, closure)]
+        return _summary(tape, classes), tape, rng.bit_generator.state != start
+
+    first, *others = np.random.SeedSequence(seed).spawn(_REPLICAS)
+    with _blas.one_thread(), ThreadPoolExecutor() as pool:  # a population per thread is faster than threads in BLAS
+        summary, tape, drawn = run(first)
+        if not drawn:
+            return [summary], tape
         notes.append(f"neurons drawn from the kernel: the mean of {_REPLICAS} populations, their spread in error")
-    return results, first
+        return [summary, *(more for more, _, _ in pool.map(run, others))], tape
 
 
 def _assemble(net, x, moments, state, replicas, samples, count, batch, width, seed, notes):
@@ -190,7 +196,7 @@ def _assemble(net, x, moments, state, replicas, samples, count, batch, width, se
         class_fraction=fractions.ClassFraction(max(effective, 0.0), net.classes),
         class_fraction_variance=variance,
         regime=fractions.regime(max(effective, 0.0)),
-        depth_limit=depth_limit(net, state, gamma),
+        depth_limit=depth_limit(net, x.features, state, gamma),
         notes=tuple(notes),
         layers=layers,
         error=error,

@@ -1,5 +1,7 @@
 """The walk over a network, written once: it applies the forward rules and leaves a tape of every layer's state."""
 
+import numpy as np
+
 from ibtheory.layers import Dense, Residual
 from ibtheory.theory.forward import Refusal, add, forward
 
@@ -34,5 +36,10 @@ def walk(steps, state, rng, closure="exact"):
             if step.name in str(error):
                 raise
             raise Refusal(f"at {step.name}: {error}") from error
+        if not np.isfinite(state.gap).all() or not np.isfinite(state.cov).all():
+            raise ValueError(
+                f"the moments overflow at {step.name}: the signal grows with depth; lower weight_variance, put a norm, "
+                "or use fewer layers"
+            )
         tape.append((step.name, state))
     return tape

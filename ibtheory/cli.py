@@ -1,0 +1,178 @@
+"""The command ``ibtheory``: predict, simulate, compare, report.
+
+Exit codes: 0 when it did what was asked, 2 for wrong use, said in one line on stderr.
+"""
+
+import functools
+import json
+from pathlib import Path
+
+import click
+
+from ibtheory import reporting, zoo
+from ibtheory._version import __version__
+
+_ZOO = ("norm", "placement", "weight_variance", "bias_variance", "init")
+
+
+class _WrongUse(click.ClickException):
+    exit_code = 2
+
+
+def _plain_errors(function):
+    """What the library refuses becomes one line instead of a traceback."""
+
+    @functools.wraps(function)
+    def command(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except (ValueError, TypeError, NotImplementedError, OSError, ImportError) as error:
+            raise _WrongUse(" ".join(str(error).split())) from error
+
+    return command
+
+
+def _options(*options):
+    def add(function):
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+_NETWORK = _options(
+    click.option(
+        "--activation", default="relu", show_default=True, help="relu, leaky_relu(0.1), tanh, gelu, erf, abs or linear."
+    ),
+    click.option("--width", type=int, default=256, show_default=True, help="Units of a hidden layer."),
+    click.option("--depth", type=int, default=5, show_default=True, help="Hidden layers."),
+    click.option("--classes", type=int, help="Outputs; as many as the data has labels, or 2."),
+    click.option("--weight-variance", type=float, default=2.0, show_default=True, help="sigma_w^2."),
+    click.option("--bias-variance", type=float, default=0.0, show_default=True, help="sigma_b^2."),
+    click.option("--init", help="he, lecun, xavier, torch or keras, instead of the variances."),
+)
+_NORM = _options(
+    click.option("--norm", default="none", show_default=True, help="none, batch, layer, rms or group."),
+    click.option("--placement", default="after", show_default=True, help="before, after (the activation) or both."),
+)
+_DATA = _options(
+    click.option("--data", default="digits", show_default=True, help="digits, gaussian, or a .npz or .csv file."),
+    click.option("--standardize", default="feature", show_default=True, help="feature, global or none."),
+    click.option("--offset", type=float, default=0.0, show_default=True, help="Added to every feature."),
+    click.option("--samples", type=int, help="That many of the data; 500, or all of fewer."),
+    click.option("--batch", default="all", show_default=True, help="Samples per BatchNorm statistic."),
+    click.option("--seed", type=int, default=0, show_default=True),
+)
+_NETWORKS = click.option(
+    "--networks", type=int, default=reporting.NETWORKS, show_default=True, help="Random networks per simulation."
+)
+_WIDTH_TERMS = click.option("--infinite-width", is_flag=True, help="Leave out the terms in 1/width of the theory.")
+_ALPHA = click.option(
+    "--alpha", type=float, default=0.05, show_default=True, help="Simultaneous level of the comparison."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+_SAVE = click.option("--output", type=click.Path(path_type=Path), help="Also save the result to this .npz file.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ibtheory")
+def main():
+    """What an untrained neural network predicts, and how the placement of the norm decides it."""
+
+
+@main.command()
+@_options(_NETWORK, _NORM, _DATA, _WIDTH_TERMS, _SAVE, _JSON)
+@_plain_errors
+def predict(as_json, output, **options):
+    """Theory: the law of the class fractions of one network."""
+    net, x, shared = _setting(options)
+    _hand_over(_predicted(net, x, shared, options), output, as_json)
+
+
+@main.command()
+@_options(_NETWORK, _NORM, _DATA, _NETWORKS, _SAVE, _JSON)
+@_plain_errors
+def simulate(as_json, output, **options):
+    """Simulation: many random networks on the data."""
+    net, x, shared = _setting(options)
+    _hand_over(_simulated(net, x, shared, options, as_json), output, as_json)
+
+
+@main.command()
+@_options(_NETWORK, _NORM, _DATA, _NETWORKS, _WIDTH_TERMS, _ALPHA, _SAVE, _JSON)
+@_plain_errors
+def compare(as_json, output, **options):
+    """Theory against simulation, quantity by quantity."""
+    from ibtheory.comparison import compare as compared
+
+    net, x, shared = _setting(options)
+    prediction = _predicted(net, x, shared, options)
+    ensemble = _simulated(net, x, shared, options, as_json)
+    _hand_over(compared(prediction, ensemble, alpha=options["alpha"]), output, as_json)
+
+
+@main.command()
+@_options(_NETWORK, _DATA, _NETWORKS, _ALPHA)
+@click.option("--norms", default="none,batch,layer,rms", show_default=True, help="Separated by commas.")
+@click.option("--placements", default="before,after", show_default=True, help="Separated by commas.")
+@click.option("--output", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder.")
+@_JSON
+@_plain_errors
+def report(as_json, output, **options):
+    """Every placement of the norm on one dataset: a page with theory, simulation, pictures and a verdict."""
+    for name in ("norms", "placements"):
+        options[name] = tuple(word.strip() for word in options[name].split(",") if word.strip())
+    options["standardize"] = _standardize(options["standardize"])
+    options["batch"] = _batch(options["batch"])
+    made = reporting.report(output, progress=not as_json, **options)
+    if as_json:
+        click.echo(reporting.numbers(made))
+        return
+    click.echo(f"{made}\n\nThe page: {output / 'index.html'} (made in {made.seconds:.0f} s)")
+
+
+def _standardize(word):
+    return None if word.lower() == "none" else word
+
+
+def _batch(word):
+    if word == "all":
+        return word
+    try:
+        return int(word)
+    except ValueError:
+        raise ValueError(f"--batch must be an integer or 'all', got {word!r}") from None
+
+
+def _setting(options):
+    """(network, inputs, arguments that both readings take) of the command line's options."""
+    x = reporting.read_data(options["data"], standardize=_standardize(options["standardize"]), offset=options["offset"])
+    net = zoo.mlp(
+        options["width"],
+        options["depth"],
+        reporting.classes_of(x, options["classes"]),
+        activation=reporting.activation_of(options["activation"]),
+        **{name: options[name] for name in _ZOO},
+    )
+    samples = reporting.samples_of(x, options["samples"])
+    return net, x, {"samples": samples, "batch": _batch(options["batch"]), "seed": options["seed"]}
+
+
+def _predicted(net, x, shared, options):
+    from ibtheory import theory
+
+    width = "infinite" if options["infinite_width"] else "leading"
+    return theory.predict(net, x, width=width, **shared)
+
+
+def _simulated(net, x, shared, options, as_json):
+    from ibtheory import simulation
+
+    return simulation.simulate(net, x, networks=options["networks"], progress=not as_json, **shared)
+
+
+def _hand_over(result, output, as_json):
+    if output is not None:
+        result.save(output)
+    click.echo(json.dumps(reporting.plain(result), allow_nan=False) if as_json else str(result))

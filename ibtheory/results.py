@@ -1,0 +1,412 @@
+"""What readings hand over: Prediction, Ensemble, Comparison; saved as one .npz file and loaded without pickle."""
+
+import json
+from dataclasses import dataclass, field, fields
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple, final
+
+import numpy as np
+
+from ibtheory import _files
+from ibtheory._version import __version__
+from ibtheory.fractions import ClassFraction
+from ibtheory.inputs import Dataset
+from ibtheory.layers import Network
+
+__all__ = ["Comparison", "DepthLimit", "Ensemble", "Prediction", "ensemble_table", "layer_table", "load", "provenance"]
+
+_MOMENTS = ("same", "cross", "gap", "mean", "gamma")
+_LAYER = np.dtype([("name", "U48"), *((name, "f8") for name in (*_MOMENTS, "gradient", "gradient_factor"))])
+_ENSEMBLE_LAYER = np.dtype([("name", "U48"), *((f"{name}{end}", "f8") for name in _MOMENTS for end in ("", "_error"))])
+COMPARISON_ROW = np.dtype(
+    [("layer", "U48"), ("quantity", "U24")]
+    + [(name, "f8") for name in ("theory", "estimate", "error", "z", "p_value")]
+    + [("exact", "?"), ("note", "U96")]
+)
+
+
+def _table(names, dtype):
+    table = np.full(len(names), np.nan, dtype=dtype)
+    table["name"] = names
+    return table
+
+
+def layer_table(names):
+    """Structured array of theory per layer: name, same, cross, gap, mean, gamma, gradient, gradient_factor; NaN.
+
+    >>> layer_table(["input", "logits"])["name"].tolist()
+    ['input', 'logits']
+    """
+    return _table(names, _LAYER)
+
+
+def ensemble_table(names):
+    """Structured array of estimates per layer: name, then same, cross, gap, mean, gamma, each with name_error; NaN."""
+    return _table(names, _ENSEMBLE_LAYER)
+
+
+class DepthLimit(NamedTuple):
+    """Where gamma goes when a block is repeated for ever.
+
+    Attributes
+    ----------
+    gamma : float
+        Limit of gamma of the logits; inf where it grows without bound.
+    regime : str
+        unbiased, neutral, prejudiced or deeply prejudiced.
+    law : str
+        How it gets there: "constant", "exponential", "power law", "slow" (not settled after the blocks tried; gamma
+        is then the value there), or "no repeated block" (gamma of the network itself).
+    """
+
+    gamma: float
+    regime: str
+    law: str
+
+    def __str__(self):
+        return f"{self.regime} (gamma = {self.gamma:.4g}, {self.law})"
+
+
+class _Saved:
+    """Shared by all results: one file, plain arrays and a JSON text."""
+
+    __slots__ = ()
+
+    def save(self, path):
+        """Write to ``path`` (.npz by habit) at once or not at all; :func:`load` reads it back.
+
+        Raises
+        ------
+        ValueError
+            If the network holds a user's function that cannot be written as data.
+        """
+        arrays, description = _encode(self)
+        text = json.dumps(description, default=_plain).encode()
+        with _files.replacing(path) as file:
+            np.savez_compressed(file, description=np.frombuffer(text, np.uint8), **arrays)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Prediction(_Saved):
+    """What theory says of a network's initial state on some inputs; made by :func:`ibtheory.predict`.
+
+    Attributes
+    ----------
+    network : Network
+    inputs : dict
+        Description of the inputs.
+    classes : int
+    samples : int or None
+        Samples of the data; None for the population of a law.
+    batch : int or "all"
+        Samples per BatchNorm statistic.
+    width : {"infinite", "leading"}
+        Whether the leading terms in 1/width are included.
+    gamma : float
+        Activation drift ratio of the logits, r / (q - r), readout bias included.
+    gamma_effective : float
+        The gamma that the class fractions obey, from the correlations.
+    class_fraction : ClassFraction
+        Law of the share of the data that goes to one class.
+    class_fraction_variance : float
+        Variance of f_k over networks for the samples at hand.
+    regime : str
+        The word of arXiv:2505.12096 for gamma_effective, at this depth.
+    depth_limit : DepthLimit
+        The same in the limit of depth.
+    notes : tuple of str
+        Assumptions made and broken.
+    layers : structured array
+        One row per layer, see :func:`layer_table`.
+    error : dict
+        Standard errors of sampled theory by quantity; empty where theory is exact.
+    seed : int
+    """
+
+    network: Network
+    inputs: dict
+    classes: int
+    samples: int | None
+    batch: int | str
+    width: str
+    gamma: float
+    gamma_effective: float
+    class_fraction: ClassFraction
+    class_fraction_variance: float
+    regime: str
+    depth_limit: DepthLimit
+    notes: tuple
+    layers: np.ndarray
+    error: dict = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def max_fraction(self):
+        """E f_max, the mean share of the favoured class: of ``samples`` samples, or of infinitely many."""
+        return _expected_max(self.class_fraction, self.samples)
+
+    @property
+    def unbiased_max(self):
+        """What :attr:`max_fraction` would be at gamma 0: 1/C, or a little above for finitely many samples."""
+        return _expected_max(ClassFraction(0.0, self.classes), self.samples)
+
+    def max_exceeds(self, level=0.9):
+        """P(f_max > level), for many samples."""
+        return float(self.class_fraction.exceeds(level))
+
+    def __str__(self):
+        rows = [
+            ("E f_max", self.max_fraction, f"mean share of the favoured class (unbiased: {self.unbiased_max:.4g})"),
+            ("P(f_max > .9)", self.max_exceeds(0.9), "networks that give it nearly everything (unbiased: 0)"),
+            ("gamma", self.gamma, "activation drift ratio of the logits"),
+            ("gamma_effective", self.gamma_effective, "the one that class fractions obey"),
+        ]
+        samples = "infinitely many" if self.samples is None else self.samples
+        lines = [f"Prediction for {self.classes} classes on {samples} samples of {self.inputs['kind']}"]
+        lines += [f"  {name:<16}{value:<11.5g}{words}" for name, value, words in rows]
+        lines += [f"  {self.regime} at this depth; {self.depth_limit} in the limit of depth"]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Ensemble(_Saved):
+    """What simulated random networks do on concrete inputs; made by :func:`ibtheory.simulate`.
+
+    The network is the sample unit of every standard error (``_error``); readouts of one network are a cluster.
+
+    Attributes
+    ----------
+    network : Network
+    inputs : Dataset
+        The literal X and y that every network saw.
+    classes, networks, samples, readouts : int
+    batch : int or "all"
+    seed : int
+    dtype : str
+    class_fractions : (networks, classes) array
+        Shares of the data by class, first readout.
+    readout_fractions : (networks, readouts, classes) array
+    layers : structured array
+        One row per layer, see :func:`ensemble_table`.
+    gamma, gamma_effective : float
+    class_fraction_variance : float
+        Of f_k over networks and readouts, mean over classes.
+    max_fraction : float
+        Mean of max_k f_k.
+    skewness, kurtosis : float
+        Of a logit over the data (kurtosis in excess of a Gaussian), mean over logits.
+    dead : (networks,) array
+        Share of features that are constant over the data after the last hidden activation.
+    per_layer : (networks, layers, 4) array or None
+        same, cross, gap, mean of each network; None for a summary.
+    agreement : (networks,) array
+        Share of pairs of samples given the same class, mean over readouts.
+    """
+
+    network: Network
+    inputs: Dataset
+    classes: int
+    networks: int
+    samples: int
+    readouts: int
+    batch: int | str
+    seed: int
+    dtype: str
+    class_fractions: np.ndarray
+    readout_fractions: np.ndarray
+    layers: np.ndarray
+    gamma: float
+    gamma_error: float
+    gamma_effective: float
+    gamma_effective_error: float
+    class_fraction_variance: float
+    class_fraction_variance_error: float
+    max_fraction: float
+    max_fraction_error: float
+    skewness: float
+    skewness_error: float
+    kurtosis: float
+    kurtosis_error: float
+    dead: np.ndarray
+    per_layer: np.ndarray | None
+    agreement: np.ndarray
+
+    @property
+    def unbiased_max(self):
+        """What :attr:`max_fraction` would be without bias: a little above 1/C, for samples are finitely many."""
+        return _expected_max(ClassFraction(0.0, self.classes), self.samples)
+
+    def max_exceeds(self, level=0.9):
+        """(share of readouts whose largest class takes more than ``level`` of the data, its standard error)."""
+        shares = (self.readout_fractions.max(axis=2) > level).mean(axis=1)
+        error = shares.std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.nan
+        return float(shares.mean()), float(error)
+
+    def __str__(self):
+        exceeds = self.max_exceeds(0.9)
+        rows = [
+            ("E f_max", self.max_fraction, self.max_fraction_error, f"unbiased: {self.unbiased_max:.4g}"),
+            ("P(f_max > .9)", *exceeds, "unbiased: 0"),
+            ("gamma", self.gamma, self.gamma_error, "activation drift ratio of the logits"),
+            ("gamma_effective", self.gamma_effective, self.gamma_effective_error, "obeyed by class fractions"),
+        ]
+        size = f"{self.networks} networks x {self.readouts} readouts on {self.samples} samples"
+        lines = [f"Ensemble of {size}, {self.classes} classes, seed {self.seed}"]
+        lines += [f"  {name:<16}{value:.5g} +- {error:.2g}  {words}" for name, value, error, words in rows]
+        return "\n".join(lines)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Comparison(_Saved):
+    """Theory against simulation, quantity by quantity; made by :func:`ibtheory.compare`.
+
+    Attributes
+    ----------
+    network : Network
+    alpha : float
+        Probability that all true theories together are found inconsistent (Holm's simultaneous level).
+    rows : structured array
+        Fields layer, quantity, theory, estimate, error, z, p_value, exact (compared to rounding), note.
+    """
+
+    network: Network
+    alpha: float
+    rows: np.ndarray
+
+    @property
+    def worst(self):
+        """The row of the largest \\|z\\|, or None without a finite one."""
+        z = np.abs(self.rows["z"])
+        return None if np.isnan(z).all() else self.rows[np.nanargmax(z)]
+
+    @property
+    def rejected(self):
+        """(rows,) bool: the rows that Holm's procedure rejects at ``alpha``."""
+        p = self.rows["p_value"]
+        tested = np.flatnonzero(~np.isnan(p))
+        order = tested[np.argsort(p[tested], kind="stable")]
+        passed = p[order] <= self.alpha / (len(order) - np.arange(len(order)))
+        rejected = np.zeros(len(p), dtype=bool)
+        rejected[order] = np.logical_and.accumulate(passed)
+        return rejected
+
+    @property
+    def consistent(self):
+        """Whether no row is rejected."""
+        return not self.rejected.any()
+
+    def plot(self, ax=None):
+        """Picture of the z-scores, see :func:`ibtheory.plot.comparison`."""
+        from ibtheory import plot
+
+        return plot.comparison(self, ax=ax)
+
+    def __str__(self):
+        width = max([5, *(len(name) for name in self.rows["layer"])])
+        lines = [f"{'layer':<{width}}  {'quantity':<24}{'theory':>12}{'estimate':>12}{'error':>10}{'z':>8}"]
+        for row, rejected in zip(self.rows, self.rejected, strict=True):
+            z = "exact" if row["exact"] else f"{row['z']:.2f}"
+            line = f"{row['layer']:<{width}}  {row['quantity']:<24}{row['theory']:>12.5g}{row['estimate']:>12.5g}"
+            line += f"{row['error']:>10.2g}{z:>8}{' *' if rejected else '  '} {row['note']}"
+            lines.append(line.rstrip())
+        verdict = "consistent" if self.consistent else "inconsistent (rows marked *)"
+        lines.append(f"{verdict} at simultaneous level {self.alpha:g} over {len(self.rows)} quantities")
+        return "\n".join(lines)
+
+
+def _expected_max(law, samples):
+    return float(law.expected_max() if samples is None else law.finite_max(samples)[0])
+
+
+KINDS = {kind.__name__: kind for kind in (Prediction, Ensemble, Comparison)}
+
+
+def _encode(result):
+    """(arrays by name, JSON-able rest) of a result."""
+    arrays, values = {}, {}
+    for f in fields(result):
+        value = getattr(result, f.name)
+        if f.name == "class_fraction":
+            continue  # the law follows from gamma_effective and classes
+        if isinstance(value, np.ndarray):
+            arrays[f.name] = value
+        elif isinstance(value, Dataset):
+            arrays["inputs_X"] = value.X
+            if value.y is not None:
+                arrays["inputs_y"] = value.y
+        else:
+            values[f.name] = value.to_dict() if isinstance(value, Network) else value
+    return arrays, {"kind": type(result).__name__, "values": values, "versions": versions()}
+
+
+def _plain(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be written as JSON")
+
+
+def _decode(description, arrays):
+    kind = KINDS[description["kind"]]
+    values = description["values"] | arrays
+    values["network"] = Network.from_dict(values["network"])
+    if "inputs_X" in values:
+        values["inputs"] = Dataset(values.pop("inputs_X"), values.pop("inputs_y", None))
+    if kind is Prediction:
+        values["notes"] = tuple(values["notes"])
+        values["depth_limit"] = DepthLimit(*values["depth_limit"])
+        values["class_fraction"] = ClassFraction(max(values["gamma_effective"], 0.0), values["classes"])
+    return kind(**values)
+
+
+def versions():
+    """Versions of the software that shapes a result."""
+    return {"ibtheory": __version__} | {name: metadata.version(name) for name in ("numpy", "numba")}
+
+
+def load(path):
+    """The Prediction, Ensemble or Comparison that was saved at ``path``; nothing pickled is ever read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged or was not written by ``save``.
+    """
+    description, arrays = _read(path)
+    try:
+        return _decode(description, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not describe a result of this version of ibtheory: {error}") from error
+
+
+def provenance(path):
+    """How a saved result came about: a dict with kind, network, seed and versions."""
+    description, _ = _read(path)
+    values = description["values"]
+    return {
+        "kind": description["kind"],
+        "network": values["network"],
+        "seed": values.get("seed"),
+        "versions": description["versions"],
+    }
+
+
+def _read(path):
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    foreign = f"{path} was not written by ibtheory, or is damaged; give a file written by save()"
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        description = json.loads(arrays.pop("description").tobytes())
+    except Exception as error:  # zipfile, zlib, numpy, json: each raises its own on a foreign or damaged file
+        raise ValueError(foreign) from error
+    if not isinstance(description, dict) or description.get("kind") not in KINDS:
+        raise ValueError(foreign)
+    return description, arrays

@@ -1,0 +1,62 @@
+"""References for the theory in plain loops: recursions in mpmath, exact integrals, Monte Carlo; nothing of the package."""
+
+import mpmath as mp
+import numpy as np
+
+
+def relu_gamma(depth, c, weight, bias, norm=None, digits=60):
+    """gamma of the logits of a bias-aware ReLU network, from the arc-cosine recursion in ``digits`` digits.
+
+    ``norm``: None, or "layer after". Inputs of unit variance and correlation c.
+    """
+    with mp.workdps(digits):
+        q, r = mp.mpf(1), mp.mpf(c)
+        for _ in range(depth):
+            q, r = weight * q + bias, weight * r + bias
+            rho = r / q
+            r = q * (mp.sqrt(1 - rho**2) + rho * (mp.pi - mp.acos(rho))) / (2 * mp.pi)
+            m2 = q / (2 * mp.pi)
+            q = q / 2
+            if norm == "layer after":
+                q, r = mp.mpf(1), (r - m2) / (q - m2)
+        q, r = weight * q + bias, weight * r + bias
+        return float(r / (q - r))
+
+
+def batch_norm_relu(kernel, nodes=48):
+    """E relu(u) relu(u)^T of a batch-normalized Gaussian with this N x N kernel, over the whole batch.
+
+    1/v = int exp(-t v) dt tilts the Gaussian: G = int det(I + 2 t K/N)^(-1/2) J(K (I + 2 t K/N)^-1) dt.
+    """
+    count = len(kernel)
+    centring = np.eye(count) - 1 / count
+    kernel = centring @ kernel @ centring
+    kernel = kernel * count / np.trace(kernel)
+    value, vector = np.linalg.eigh(kernel)
+    value = np.clip(value, 0, None)
+    x, weights = np.polynomial.legendre.leggauss(nodes)
+    total = np.zeros_like(kernel)
+    for u, w in zip((x + 1) / 2, weights / 2, strict=True):
+        shrink = 1 / (1 + 2 * u / (1 - u) * value / count)
+        tilted = (vector * (value * shrink)) @ vector.T
+        total += w / (1 - u) ** 2 * np.sqrt(np.prod(shrink)) * arc_cosine(tilted)
+    return total
+
+
+def arc_cosine(kernel):
+    """E relu(z) relu(z)^T of a Gaussian with this kernel."""
+    root = np.sqrt(np.diagonal(kernel))
+    product = np.outer(root, root)
+    c = np.clip(kernel / np.where(product > 0, product, 1), -1, 1)
+    return product * (np.sqrt(1 - c * c) + c * (np.pi - np.arccos(c))) / (2 * np.pi)
+
+
+def batch_averages(function, batch, draws, seed):
+    """(mean, second, product within the batch) of function(BatchNorm(z)), z iid Gaussian, and standard errors."""
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((draws, batch))
+    z = z - z.mean(axis=1, keepdims=True)
+    h = function(z / np.sqrt(np.mean(z**2, axis=1, keepdims=True)))
+    inside = (h.sum(axis=1) ** 2 - (h**2).sum(axis=1)) / (batch * (batch - 1))
+    columns = h.mean(axis=1), (h**2).mean(axis=1), inside
+    return [(column.mean(), column.std() / np.sqrt(draws)) for column in columns]
