@@ -5,7 +5,17 @@ import importlib
 from ibtheory._version import __version__
 
 _HOMES = {
-    "layers": ("Activation", "BatchNorm", "Dense", "GroupNorm", "LayerNorm", "Network", "RMSNorm", "Repeat", "Residual"),
+    "layers": (
+        "Activation",
+        "BatchNorm",
+        "Dense",
+        "GroupNorm",
+        "LayerNorm",
+        "Network",
+        "RMSNorm",
+        "Repeat",
+        "Residual",
+    ),
     "zoo": ("mlp",),
     "inputs": ("Blobs", "Dataset", "GaussianInputs", "load_digits"),
     "fractions": ("ClassFraction",),

@@ -76,9 +76,7 @@ class Real:
     hint: str = ""
 
     def check(self, name, value):
-        return real(
-            name, value, self.minimum, self.maximum, open_minimum=self.open_minimum, hint=self.hint
-        )
+        return real(name, value, self.minimum, self.maximum, open_minimum=self.open_minimum, hint=self.hint)
 
 
 @dataclass(frozen=True)

@@ -147,11 +147,7 @@ def _gelu_derivative_dual(q1, q2, c, om):
 
 
 def _gelu_second(q):
-    return (
-        q / 4
-        + q * np.arcsin(q / (1 + q)) / (2 * np.pi)
-        + q * q / (np.pi * (1 + q) * np.sqrt(1 + 2 * q))
-    )
+    return q / 4 + q * np.arcsin(q / (1 + q)) / (2 * np.pi) + q * q / (np.pi * (1 + q) * np.sqrt(1 + 2 * q))
 
 
 gelu = ClosedForms(

@@ -7,7 +7,7 @@ record comes from :func:`from_function` or :func:`from_sympy`.
 import ast
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy import special
@@ -170,7 +170,7 @@ gelu = ActivationFunction(
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def leaky_relu(slope=0.01):
     """The leaky rectifier max(x, 0) + slope min(x, 0).
 

@@ -209,8 +209,7 @@ class Repeat(_Data):
 
 
 KINDS = {
-    kind.__name__: kind
-    for kind in (Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, Residual, Repeat)
+    kind.__name__: kind for kind in (Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, Residual, Repeat)
 }
 
 

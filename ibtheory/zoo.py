@@ -19,14 +19,14 @@ _GROUPS = 8  # of norm="group", at most
 
 # Framework defaults as (Dense arguments, epsilon of the norms).
 _INITS = {
-    "he": (dict(weight_variance=2.0), 0.0),
-    "lecun": (dict(weight_variance=1.0), 0.0),
-    "xavier": (dict(weight_variance=1.0, weight_scale="fan_average"), 0.0),
+    "he": ({"weight_variance": 2.0}, 0.0),
+    "lecun": ({"weight_variance": 1.0}, 0.0),
+    "xavier": ({"weight_variance": 1.0, "weight_scale": "fan_average"}, 0.0),
     "torch": (
-        dict(weight_variance=1 / 3, bias_variance=1 / 3, bias_scale="fan_in", distribution="uniform"),
+        {"weight_variance": 1 / 3, "bias_variance": 1 / 3, "bias_scale": "fan_in", "distribution": "uniform"},
         1e-5,
     ),
-    "keras": (dict(weight_variance=1.0, weight_scale="fan_average", distribution="uniform"), 1e-3),
+    "keras": ({"weight_variance": 1.0, "weight_scale": "fan_average", "distribution": "uniform"}, 1e-3),
 }
 
 
@@ -88,7 +88,7 @@ def mlp(
     classes = _check.integer("classes", classes, 1, hint="1 is a single logit whose sign decides between two classes.")
     placement = _check.choice("placement", placement, ("before", "after", "both"))
     epsilon = _check.real("epsilon", epsilon, 0.0)
-    dense, init_epsilon = dict(weight_variance=weight_variance, bias_variance=bias_variance), 0.0
+    dense, init_epsilon = {"weight_variance": weight_variance, "bias_variance": bias_variance}, 0.0
     if init is not None:
         _check.choice("init", init, _INITS)
         if (weight_variance, bias_variance) != (2.0, 0.0):

@@ -23,7 +23,11 @@ CASES = [
         (f"{name} layer both", ib.mlp(32, 2, 3, activation=name, norm="layer", placement="both"), "every activation")
         for name in ib.activations.catalogue()
     ),
-    ("two activations", ib.Network((ib.Dense(32), ib.Activation("relu"), ib.Activation("tanh"), ib.Dense(3))), "a chain"),
+    (
+        "two activations",
+        ib.Network((ib.Dense(32), ib.Activation("relu"), ib.Activation("tanh"), ib.Dense(3))),
+        "a chain",
+    ),
     (
         "activation, norm, activation",
         ib.Network((ib.Dense(32), ib.Activation("relu"), ib.LayerNorm(), ib.Activation("relu"), ib.Dense(3))),

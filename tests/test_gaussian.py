@@ -89,7 +89,9 @@ def test_unnamed_kink_is_refused():
 def test_hermite_series_sums_to_the_dual(phi):
     a = gaussian.hermite(phi, 1.5, 60)
     c = np.array([-0.5, 0.1, 0.6])
-    np.testing.assert_allclose((a**2 * c[:, None] ** np.arange(61)).sum(-1), gaussian.dual(phi, 1.5, 1.5, c), atol=1e-10)
+    np.testing.assert_allclose(
+        (a**2 * c[:, None] ** np.arange(61)).sum(-1), gaussian.dual(phi, 1.5, 1.5, c), atol=1e-10
+    )
 
 
 correlations = st.floats(-1, 1)

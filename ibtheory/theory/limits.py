@@ -85,7 +85,7 @@ def _verdict(history):
         return 0.0, "constant" if max(map(abs, history)) < 1e-12 else "exponential"
     if len(history) < 3:
         return None
-    before, earlier = now / history[-2], history[-2] / history[-3]
+    before, _earlier = now / history[-2], history[-2] / history[-3]
     if abs(before - 1) < _SETTLED:
         return now, "constant" if abs(history[0] / now - 1) < _SETTLED else "exponential"
     return None
@@ -105,7 +105,7 @@ def _trend(history):
 
 def collapse(state):
     """One exchangeable group with the averages of a state, in the limit of large batches."""
-    same, cross, gap, mean = state.average()
+    _same, cross, gap, mean = state.average()
     data = Data(np.ones(1), np.ones((1, 1)), np.inf, concrete=False)
     one = np.array([mean]), np.array([[cross - mean**2]]), np.array([[gap]])
     return type(state)(*one, None, data)

@@ -63,7 +63,9 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {net!r}; build one with ibtheory.mlp(...)")
     if not callable(getattr(x, "moments", None)):
-        raise TypeError(f"x must be GaussianInputs, Blobs or a Dataset, got {type(x).__name__}; wrap arrays: Dataset(X)")
+        raise TypeError(
+            f"x must be GaussianInputs, Blobs or a Dataset, got {type(x).__name__}; wrap arrays: Dataset(X)"
+        )
     _check.choice("width", width, ("infinite", "leading"))
     _check.choice("closure", closure, ("exact", "sampled"))
     seed = _check.integer("seed", seed, 0)

@@ -117,4 +117,3 @@ def _pair(dimension, kinks):
         vs.append(root * rho * np.cos(a - between))
         ws.append(weight * w / (2 * np.pi))
     return np.concatenate(us), np.concatenate(vs), np.concatenate(ws)
-

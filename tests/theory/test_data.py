@@ -143,9 +143,7 @@ def test_layer_norm_after_leaves_a_residue_of_order_one_over_width():
 def test_homogeneous_networks_keep_one_effective_gamma_at_finite_width():
     x = ib.GaussianInputs(300)
     cells = [("none", "after"), ("rms", "before"), ("rms", "after")]
-    values = [
-        ib.predict(ib.mlp(256, 6, norm=n, placement=p), x, width="leading").gamma_effective for n, p in cells
-    ]
+    values = [ib.predict(ib.mlp(256, 6, norm=n, placement=p), x, width="leading").gamma_effective for n, p in cells]
     np.testing.assert_allclose(values, values[0], rtol=1e-9)
 
 

@@ -171,7 +171,7 @@ CATALOGUE = st.sampled_from(["relu", "abs", "erf", "gelu", "linear"])
 @given(CATALOGUE, st.integers(1, 6), st.floats(0.3, 4), st.floats(0, 2), st.floats(0, 0.95))
 def test_laws(name, depth, weight, bias, c):
     x = ib.GaussianInputs(100, correlation=c)
-    options = dict(activation=name, weight_variance=weight, bias_variance=bias)
+    options = {"activation": name, "weight_variance": weight, "bias_variance": bias}
     none = gamma(ib.mlp(50, depth, **options), x)
     assert none >= 0
     # LayerNorm and RMSNorm before the activation are the same at infinite width
@@ -179,7 +179,7 @@ def test_laws(name, depth, weight, bias, c):
     rms = gamma(ib.mlp(50, depth, norm="rms", placement="before", **options), x)
     assert np.isclose(layer, rms, rtol=1e-10)
     # a norm before the activation forgets the scale of weights when there is no bias
-    free = dict(activation=name, norm="rms", placement="before")
+    free = {"activation": name, "norm": "rms", "placement": "before"}
     scaled = gamma(ib.mlp(50, depth, weight_variance=weight, **free), x)
     assert np.isclose(scaled, gamma(ib.mlp(50, depth, **free), x), rtol=1e-9, atol=1e-300)
 
@@ -197,7 +197,9 @@ def test_homogeneous_networks_do_not_feel_rms_norm(name, depth, weight, c):
 @given(CATALOGUE, st.floats(1e-6, 0.99))
 def test_layer_norm_after_contracts_the_correlation(name, c):
     shallow, deep = (
-        gamma(ib.mlp(50, depth, activation=name, norm="layer", placement="after"), ib.GaussianInputs(100, correlation=c))
+        gamma(
+            ib.mlp(50, depth, activation=name, norm="layer", placement="after"), ib.GaussianInputs(100, correlation=c)
+        )
         for depth in (1, 2)
     )
     assert deep <= shallow * (1 + 1e-12) <= c / (1 - c) * (1 + 1e-9)
