@@ -2,7 +2,7 @@
 
 import importlib
 
-from ibtheory._version import __version__
+from ibtheory._version import __version__ as __version__
 
 _HOMES = {
     "layers": (

@@ -154,16 +154,18 @@ def _norm_sentence(cells):
 
 def agreement_sentence(cells):
     """How many quantities were compared, how many rejected, where, and the largest \\|z\\|."""
-    count = sum(len(cell.comparison.rows) for cell in cells)
+    count = sum(cell.comparison.tested.sum() for cell in cells)
+    untested = sum(len(cell.comparison.rows) for cell in cells) - count
+    shown = f" {untested} more are shown without a test; their notes say why." if untested else ""
     rejected = {cell.name: int(cell.comparison.rejected.sum()) for cell in cells}
     off = [f"“{name}” ({many})" for name, many in rejected.items() if many]
     z = np.abs(np.concatenate([cell.comparison.rows["z"][plot.scored(cell.comparison)] for cell in cells]))
     worst = f" (largest |z| {z.max():.1f})" if z.size else ""
     if not off:
-        return f"Theory agrees with simulation in all {count} compared quantities{worst}."
+        return f"Theory agrees with simulation in all {count} compared quantities{worst}.{shown}"
     return (
         f"Theory and simulation agree in {count - sum(rejected.values())} of {count} compared quantities{worst}; "
-        f"theory is rejected in {listed(off)}, listed below."
+        f"theory is rejected in {listed(off)}, listed below.{shown}"
     )
 
 
@@ -249,7 +251,7 @@ def _row(cell):
         "limit": f"in the limit {p.depth_limit.regime}, γ\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}"
         f"{number(p.depth_limit.gamma)} ({p.depth_limit.law})",
         "notes": p.notes,
-        "compared": len(c.rows),
+        "compared": int(c.tested.sum()),
         "rejected": int(c.rejected.sum()),
         "rows": [_compared(row, off) for row, off in zip(c.rows, c.rejected, strict=True)],
     }

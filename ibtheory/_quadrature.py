@@ -140,7 +140,7 @@ def single(function, q, kinks):
 
 
 def trapezoid(function, q, step):
-    """E function(sqrt(q) x) of an analytic function for q of shape (n,): the trapezoidal rule of step ``step``/sqrt q."""
+    """E function(sqrt(q) x) of an analytic function, q of shape (n,): the trapezoidal rule of step ``step``/sqrt q."""
     h = min(0.45, step / max(np.sqrt(q.max(initial=0.0)), 1e-300))
     x = h * np.arange(-int(REACH / h), int(REACH / h) + 1)
     return h * function(np.sqrt(q)[:, None] * x) @ density(x)

@@ -241,10 +241,12 @@ def step_of(phi):
     """
     variances = np.array([0.3, 3.0])
 
+    def squared(f):
+        return lambda u: f(u) ** 2
+
     def values(step):
-        return np.concatenate(
-            [_quadrature.trapezoid(lambda u: f(u) ** 2, variances, step) for f in (phi.function, phi.derivative)]
-        )
+        functions = (phi.function, phi.derivative)
+        return np.concatenate([_quadrature.trapezoid(squared(f), variances, step) for f in functions])
 
     step = 0.25
     coarse = values(step)

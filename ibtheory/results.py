@@ -285,10 +285,15 @@ class Comparison(_Saved):
         return None if np.isnan(z).all() else self.rows[np.nanargmax(z)]
 
     @property
+    def tested(self):
+        """(rows,) bool: the rows with a p-value; the note of any other says why it has none."""
+        return ~np.isnan(self.rows["p_value"])
+
+    @property
     def rejected(self):
         """(rows,) bool: the rows that Holm's procedure rejects at ``alpha``."""
         p = self.rows["p_value"]
-        tested = np.flatnonzero(~np.isnan(p))
+        tested = np.flatnonzero(self.tested)
         order = tested[np.argsort(p[tested], kind="stable")]
         passed = p[order] <= self.alpha / (len(order) - np.arange(len(order)))
         rejected = np.zeros(len(p), dtype=bool)
@@ -315,7 +320,7 @@ class Comparison(_Saved):
             line += f"{row['error']:>10.2g}{z:>8}{' *' if rejected else '  '} {row['note']}"
             lines.append(line.rstrip())
         verdict = "consistent" if self.consistent else "inconsistent (rows marked *)"
-        lines.append(f"{verdict} at simultaneous level {self.alpha:g} over {len(self.rows)} quantities")
+        lines.append(f"{verdict} at simultaneous level {self.alpha:g} over {self.tested.sum()} quantities")
         return "\n".join(lines)
 
 

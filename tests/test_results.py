@@ -195,6 +195,12 @@ def test_holm():
     assert comparison([np.nan]).consistent
 
 
+def test_what_has_no_p_value_does_not_count_as_agreement():
+    result = comparison([0.5, np.nan, 0.7])
+    assert result.tested.tolist() == [True, False, True]
+    assert "over 2 quantities" in str(result)
+
+
 def test_worst():
     assert comparison([0.5, 0.2, 0.3], z=[1.0, -3.0, np.nan]).worst["z"] == -3
     assert comparison([0.5], z=[np.nan]).worst is None

@@ -7,8 +7,8 @@ off-diagonal and A of a diagonal entry obey
 
     D' = chi_0^2 D + 1/n,     A' = alpha^2 A + (kurtosis - 1)/n,
 
-with chi_0 = a_1^2 / Var phi and alpha = E z phi' (phi - m) / Var phi. The variance of a neuron over the batch varies with
-them, by 2 D; for homogeneous phi that drops out.
+with chi_0 = a_1^2 / Var phi and alpha = E z phi' (phi - m) / Var phi. The variance of a neuron over the batch varies
+with them, by 2 D; for homogeneous phi that drops out.
 """
 
 from dataclasses import dataclass

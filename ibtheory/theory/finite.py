@@ -49,7 +49,7 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
     for index in range(count):
         table, agreement = replicas[index % len(replicas)]
         shift, change = corrections[index % len(corrections)]
-        results.append((table + shift, agreement + change))
+        results.append((table + shift, agreement + np.array([change, -change])))
     _note_range(replicas[0][0], results[0][0], net.width, notes)
     return results
 
@@ -95,7 +95,7 @@ def _covered(layer):
 
 
 def _parts(moments, features, seed):
-    """(weights, input kernel, first group, second group) of all pairs of groups of a law, or some pairs of a dataset."""
+    """(weights, input kernel, first group, second group) of all pairs of groups, or of some pairs of a dataset."""
     cross, gap = moments.cross, moments.gap
     same = moments.same
     if not moments.exchangeable:

@@ -84,7 +84,7 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
         from ibtheory.theory import finite
 
         replicas = finite.corrected(net, steps, moments, tape, replicas, seed, notes)
-    return _assemble(net, x, moments, state, replicas, samples, count, batch, width, seed, notes)
+    return _assemble(net, x, state, replicas, samples, count, batch, width, seed, notes)
 
 
 def _batch_size(batch, count):
@@ -135,14 +135,15 @@ def _stand_in(moments, count, batch, notes):
 
 
 def _summary(tape, classes):
-    """Per layer (same, cross, gap, mean), and the mean agreement of predictions (S, 1 - S) over pairs."""
+    """Per layer (same, cross, gap, mean), and over pairs the mean S_C - 1/C and the mean 1 - S_C of the predictions."""
     table = np.array([state.average() for _, state in tape])
     logits = tape[-1][1]
     c, om = logits.correlation()
     chosen = logits.data.pairs > 0
-    weights = logits.data.pairs[chosen]
-    agreement = weights @ fractions.agreement(c[chosen], classes, one_minus_rho=om[chosen])
-    return table, float(agreement)
+    weights, c, om = logits.data.pairs[chosen], c[chosen], om[chosen]
+    excess = weights @ fractions.agreement_excess(c, classes, one_minus_rho=om)
+    missed = weights @ fractions.disagreement(c, classes, one_minus_rho=om)
+    return table, np.array([excess, missed])
 
 
 def _replicas(steps, state, closure, seed, classes, notes):
@@ -163,29 +164,27 @@ def _replicas(steps, state, closure, seed, classes, notes):
         return [summary, *(more for more, _, _ in pool.map(run, others))], tape
 
 
-def _assemble(net, x, moments, state, replicas, samples, count, batch, width, seed, notes):
+def _assemble(net, x, state, replicas, samples, count, batch, width, seed, notes):
     tables = np.stack([table for table, _ in replicas])
-    agreements = np.array([agreement for _, agreement in replicas])
+    agreements = np.stack([agreement for _, agreement in replicas])
     same, cross, gap, mean = tables.mean(axis=0).T
-    names = ["input", *(step.name for step in flatten(net.steps(x.features)))]
-    layers = layer_table(names)
+    layers = layer_table(["input", *(step.name for step in flatten(net.steps(x.features)))])
     for name, values in (("same", same), ("cross", cross), ("gap", gap), ("mean", mean)):
         layers[name] = values
     with np.errstate(divide="ignore", invalid="ignore"):
         layers["gamma"] = cross / gap
-        spread = tables[:, -1, 1] / tables[:, -1, 2]
     gamma = float(layers["gamma"][-1])
-    agreement = agreements.mean()
-    alike = len(moments.mean) == 1 and len(replicas) == 1 and not (state.data.pairs > 0).sum() > 1
-    effective = gamma if alike and width == "infinite" else _effective(agreement, net.classes)
-    variance = _fraction_variance(agreement, net.classes, count)
+    effective = float(fractions.gamma_from_agreement(*agreements.mean(axis=0), net.classes))
+    variances = [_fraction_variance(excess, net.classes, count) for excess, _ in agreements]
     error = {}
     if len(replicas) > 1:
-        root = np.sqrt(len(replicas))
-        error["gamma"] = float(spread.std(ddof=1) / root)
-        effectives = np.array([_effective(a, net.classes) for a in agreements])
-        error["gamma_effective"] = float(effectives.std(ddof=1) / root)
-        error["class_fraction_variance"] = float(agreements.std(ddof=1) / root / net.classes)
+        effectives = [fractions.gamma_from_agreement(*agreement, net.classes) for agreement in agreements]
+        spreads = {
+            "gamma": tables[:, -1, 1] / tables[:, -1, 2],
+            "gamma_effective": effectives,
+            "class_fraction_variance": variances,
+        }
+        error = {name: float(np.std(values, ddof=1) / np.sqrt(len(replicas))) for name, values in spreads.items()}
     return Prediction(
         network=net,
         inputs=x.describe(),
@@ -196,7 +195,7 @@ def _assemble(net, x, moments, state, replicas, samples, count, batch, width, se
         gamma=gamma,
         gamma_effective=effective,
         class_fraction=fractions.ClassFraction(max(effective, 0.0), net.classes),
-        class_fraction_variance=variance,
+        class_fraction_variance=float(np.mean(variances)),
         regime=fractions.regime(max(effective, 0.0)),
         depth_limit=depth_limit(net, x.features, state, gamma),
         notes=tuple(notes),
@@ -206,13 +205,8 @@ def _assemble(net, x, moments, state, replicas, samples, count, batch, width, se
     )
 
 
-def _effective(agreement, classes):
-    c = fractions.agreement_inverse(agreement, classes)
-    return float(c / (1 - c)) if c < 1 else np.inf
-
-
-def _fraction_variance(agreement, classes, count):
-    """Var f_k = mean over pairs of S_C / C - 1/C^2, the pair of a sample with itself included for N samples."""
+def _fraction_variance(excess, classes, count):
+    """Var f_k = (mean over pairs of S_C - 1/C) / C, the pair of a sample with itself included for N samples."""
     if count is not None:
-        agreement = (1 + (count - 1) * agreement) / count
-    return float(agreement / classes - 1 / classes**2)
+        excess = (1 - 1 / classes) / count + (1 - 1 / count) * excess
+    return excess / classes

@@ -1,4 +1,4 @@
-"""References for the theory in plain loops: recursions in mpmath, exact integrals, Monte Carlo; nothing of the package."""
+"""References for the theory in plain loops, mpmath and Monte Carlo; imports nothing of the package."""
 
 import mpmath as mp
 import numpy as np
