@@ -4,28 +4,30 @@ import importlib
 
 from ibtheory._version import __version__ as __version__
 
+_LAYERS = (
+    "Activation",
+    "BatchNorm",
+    "Dense",
+    "GroupNorm",
+    "LayerNorm",
+    "Network",
+    "RMSNorm",
+    "Repeat",
+    "Residual",
+)
 _HOMES = {
-    "layers": (
-        "Activation",
-        "BatchNorm",
-        "Dense",
-        "GroupNorm",
-        "LayerNorm",
-        "Network",
-        "RMSNorm",
-        "Repeat",
-        "Residual",
-    ),
+    "layers": _LAYERS,
     "zoo": ("mlp",),
     "inputs": ("Blobs", "Dataset", "GaussianInputs", "load_digits"),
     "fractions": ("ClassFraction",),
     "theory": ("predict",),
     "simulation": ("simulate",),
-    "results": ("Comparison", "Ensemble", "Prediction"),
+    "results": ("Comparison", "Ensemble", "Prediction", "load"),
     "comparison": ("compare",),
-    "diagnosis": ("diagnose",),
+    "diagnosis": ("Diagnosis", "diagnose"),
+    "reporting": ("report",),
 }
-_MODULES = ("activations", "gaussian", "plot")
+_MODULES = ("activations", "fractions", "gaussian", "inputs", "layers", "plot", "results")
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = sorted([*_HOME, *_MODULES, "__version__"])

@@ -165,4 +165,4 @@ def gelu_value(x):
 
 def gelu_derivative(x):
     """Phi(x) + x phi(x)."""
-    return ndtr(x) + x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+    return (ndtr(x) + x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)).astype(np.result_type(x), copy=False)
