@@ -8,7 +8,8 @@ off-diagonal and A of a diagonal entry obey
     D' = chi_0^2 D + 1/n,     A' = alpha^2 A + (kurtosis - 1)/n,
 
 with chi_0 = a_1^2 / Var phi and alpha = E z phi' (phi - m) / Var phi. The variance of a neuron over the batch varies
-with them, by 2 D; for homogeneous phi that drops out.
+with them, by 2 D; for homogeneous phi that drops out. On concrete data the noise of finitely many neurons is read off
+drawn neurons, with their own means and variances over the batch.
 """
 
 from dataclasses import dataclass
@@ -17,22 +18,51 @@ import numpy as np
 
 from ibtheory import _quadrature, gaussian
 from ibtheory.layers import Activation, BatchNorm
-from ibtheory.theory import pairs
+from ibtheory.theory import pairs, population
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Infinite-width states of every layer, read at some pairs of groups; the rows advance with the layers."""
+    """Infinite-width states of every layer, read at some pairs of groups.
+
+    ``noises`` keeps what :meth:`noise` has found for all pairs, of which ``chosen`` are the ones in hand.
+    """
 
     states: list
     first: np.ndarray
     second: np.ndarray
+    chosen: slice
+    noises: dict
+
+    def noise(self, row, layers, width):
+        """Covariance of (aa, bb, ab) of ``width`` neurons, centred over the batch behind ``layers``; None for a law.
+
+        ``row`` is that of the dense layer below.
+        """
+        state = self.states[row]
+        if not state.data.concrete:
+            return None
+        if row not in self.noises:
+            self.noises[row] = self._drawn_noise(state, layers, np.random.default_rng(row)) / width
+        return self.noises[row][self.chosen]
+
+    def _drawn_noise(self, state, layers, rng):
+        values = population.draw(state.field, state.data, rng).values
+        for layer, _ in layers:
+            values = population.act(layer, values, state.data.batch)
+        blocks = values.reshape(len(values), -1, int(state.data.batch))
+        values = (blocks - blocks.mean(axis=2, keepdims=True)).reshape(values.shape)
+        a, b = values[:, self.first], values[:, self.second]
+        products = np.stack([a * a, b * b, a * b], axis=-1).transpose(1, 2, 0)
+        products -= products.mean(axis=2, keepdims=True)
+        return products @ products.transpose(0, 2, 1) / len(values)
 
     def value(self, row):
         """(aa, bb, ab) of the pairs behind a layer, (P, 3)."""
         state = self.states[row]
         same, cross = state.same, state.cross
-        return np.stack([same[self.first], same[self.second], cross[self.first, self.second]], axis=-1)
+        first, second = self.first[self.chosen], self.second[self.chosen]
+        return np.stack([same[first], same[second], cross[first, second]], axis=-1)
 
     def average(self, row):
         """(same, cross, gap, mean) averaged over the data."""
@@ -48,6 +78,8 @@ def correction(blocks, weights, kernel, trace, classes):
         weight, bias = dense.variances(step.fan_in)
         kernel, varying = kernel.affine(weight, bias), varying.affine(weight, bias)
         rows.append(pairs.row(weights, kernel))
+        before = len(block) > 1 and isinstance(block[1][0], BatchNorm)
+        noise = trace.noise(len(rows) - 1, block[1:], step.units) if len(block) > 1 else None
         for layer, _ in block[1:]:
             value = trace.value(len(rows) - 1)
             if isinstance(layer, BatchNorm):
@@ -56,19 +88,21 @@ def correction(blocks, weights, kernel, trace, classes):
             elif isinstance(layer, Activation):
                 behind = pairs.averages(layer.function, pairs.Kernel(value, kernel.shift, kernel.cov), step.units)
                 kernel = behind.kernel
-                if isinstance(block[1][0], BatchNorm):
+                if before:
                     kernel = _with_varying_variance(kernel, layer.function, weights @ varying.cov[:, 2, 2])
-                varying = _centred(behind, trace.average(len(rows))[3])
+                m, variance = trace.average(len(rows))[3], 1.0 if before else trace.average(len(rows))[2]
+                varying = _centred(behind, m, None if noise is None else noise * variance**2)
             rows.append(pairs.row(weights, kernel))
     final = pairs.Kernel(trace.value(-1), kernel.shift, kernel.cov)
     return np.array(rows), float(weights @ pairs.agreement_shift(final, classes))
 
 
-def _centred(averages, m):
-    """Averages of (h - m)(h' - m): shift and covariance of (aa, bb, ab)."""
+def _centred(averages, m, noise):
+    """Averages of (h - m)(h' - m): shift and covariance of (aa, bb, ab); ``noise`` of drawn neurons where there is."""
     slope = np.array([[1.0, 0, 0, -2 * m, 0], [0, 1, 0, 0, -2 * m], [0, 0, 1, -m, -m]])
     value = averages.value @ slope.T + m * m
-    return pairs.Kernel(value, averages.shift @ slope.T, slope @ averages.cov @ slope.T)
+    noise = slope @ averages.noise @ slope.T if noise is None else noise
+    return pairs.Kernel(value, averages.shift @ slope.T, slope @ averages.carried @ slope.T + noise)
 
 
 def _normalized(kernel, variance, value, weights):

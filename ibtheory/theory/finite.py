@@ -12,6 +12,8 @@ and - F' W F'^T / n in the covariance, W being the Wishart covariance (LayerNorm
 the mean over neurons). Derivatives of F are averages against Hermite polynomials of the pair, so kinks do no harm.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from ibtheory.layers import Activation, BatchNorm, Dense, LayerNorm, RMSNorm
@@ -37,13 +39,16 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
         )
         return replicas
     batch = any(isinstance(layer, BatchNorm) for block in blocks for layer, _ in block)
+    kernel, first, second = _pairs(moments, steps[0].fan_in, seed)
+    trace = batchwidth.Trace([state for _, state in tape], first, second, slice(None), {})
     corrections = []
-    for weights, kernel, first, second in _parts(moments, steps[0].fan_in, seed):
+    for weights, chosen in _parts(moments, len(first)):
+        part = Kernel(kernel.value[chosen], kernel.shift[chosen], kernel.cov[chosen])
         if batch:
-            trace = batchwidth.Trace([state for _, state in tape], first, second)
-            corrections.append(batchwidth.correction(blocks, weights, kernel, trace, net.classes))
+            correction = batchwidth.correction(blocks, weights, part, replace(trace, chosen=chosen), net.classes)
         else:
-            corrections.append(_correction(blocks, weights, kernel, net.classes))
+            correction = _correction(blocks, weights, part, net.classes)
+        corrections.append(correction)
     count = max(len(replicas), len(corrections))
     results = []
     for index in range(count):
@@ -94,31 +99,33 @@ def _covered(layer):
     return isinstance(layer, kinds) and plain and getattr(layer, "mode", "batch") == "batch"
 
 
-def _parts(moments, features, seed):
-    """(weights, input kernel, first group, second group) of all pairs of groups, or of some pairs of a dataset."""
-    cross, gap = moments.cross, moments.gap
-    same = moments.same
-    if not moments.exchangeable:
+def _parts(moments, count):
+    """(weights, slice) of the pairs: all at once for a law, in parts for a dataset, whose spread shows in the error."""
+    if moments.exchangeable:
+        return [(np.outer(moments.weights, moments.weights).ravel(), slice(None))]
+    size = count // _PARTS
+    return [(np.full(size, 1 / size), slice(start, start + size)) for start in range(0, count, size)]
+
+
+def _pairs(moments, features, seed):
+    """(input kernel, first group, second group) of all pairs of groups of a law, or of some pairs of a dataset."""
+    same, cross, groups = moments.same, moments.cross, len(moments.mean)
+    if moments.exchangeable:
+        i, j = (index.ravel() for index in np.indices(cross.shape))
+    else:
         rng = np.random.default_rng([seed, 1])
-        count = len(same)
-        a = rng.integers(count, size=_SAMPLED)
-        b = (a + rng.integers(1, count, size=_SAMPLED)) % count
-        for part in np.array_split(np.arange(_SAMPLED), _PARTS):
-            i, j = a[part], b[part]
-            value = np.stack([same[i], same[j], cross[i, j]], axis=-1)
-            zero = np.zeros_like(value)
-            yield np.full(len(part), 1 / len(part)), Kernel(value, zero, np.zeros((*value.shape, 3))), i, j
-        return
-    i, j = (index.ravel() for index in np.indices(cross.shape))
+        i = rng.integers(groups, size=_SAMPLED)
+        j = (i + rng.integers(1, groups, size=_SAMPLED)) % groups
     value = np.stack([same[i], same[j], cross[i, j]], axis=-1)
-    spread, common = np.diagonal(gap), np.diagonal(cross)
-    # features: a fixed common part per group plus iid Gaussian noise, finitely many of them
     cov = np.zeros((len(i), 3, 3))
-    for k, g in ((0, i), (1, j)):
-        cov[:, k, k] = 4 * common[g] * spread[g] + 2 * spread[g] ** 2
-        cov[:, k, 2] = cov[:, 2, k] = 2 * spread[g] * cross[i, j]
-    cov[:, 2, 2] = common[i] * spread[j] + common[j] * spread[i] + spread[i] * spread[j]
-    yield moments.weights[i] * moments.weights[j], Kernel(value, np.zeros_like(value), cov / features), i, j
+    if moments.exchangeable:
+        # features: a fixed common part per group plus iid Gaussian noise, finitely many of them
+        spread, common = np.diagonal(moments.gap), np.diagonal(cross)
+        for k, g in ((0, i), (1, j)):
+            cov[:, k, k] = 4 * common[g] * spread[g] + 2 * spread[g] ** 2
+            cov[:, k, 2] = cov[:, 2, k] = 2 * spread[g] * cross[i, j]
+        cov[:, 2, 2] = common[i] * spread[j] + common[j] * spread[i] + spread[i] * spread[j]
+    return Kernel(value, np.zeros_like(value), cov / features), i, j
 
 
 def _correction(blocks, weights, kernel, classes):

@@ -27,11 +27,19 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Averages:
-    """Averages (h_a^2, h_b^2, h_a h_b, h_a, h_b) over neurons: value, shift (P, 5), covariance (P, 5, 5)."""
+    """Averages (h_a^2, h_b^2, h_a h_b, h_a, h_b) over neurons: value, shift (P, 5), covariance (P, 5, 5).
+
+    The covariance is ``carried`` from the kernel below plus the ``noise`` of finitely many neurons.
+    """
 
     value: np.ndarray
     shift: np.ndarray
-    cov: np.ndarray
+    carried: np.ndarray
+    noise: np.ndarray
+
+    @property
+    def cov(self):
+        return self.carried + self.noise
 
     @property
     def kernel(self):
@@ -56,7 +64,7 @@ def averages(phi, kernel, width, normed=None):
             drift = nodes.product(x, nodes.scores)  # derivative by a shift of u, v: (P, 5, 2)
             noise = noise - _sandwich(drift, _matrix(kernel.value) / width)
     shift = np.einsum("pik,pk->pi", slope, kernel.shift) + 0.5 * nodes.mean(x * nodes.second(spread)[:, None])
-    return Averages(value, shift, _sandwich(slope, kernel.cov) + noise)
+    return Averages(value, shift, _sandwich(slope, kernel.cov), noise)
 
 
 def _sandwich(slope, cov):

@@ -7,8 +7,9 @@ import numpy as np
 from ibtheory import _blas, _check, fractions
 from ibtheory.layers import BatchNorm, Network, flatten
 from ibtheory.results import Prediction, layer_table
+from ibtheory.theory import finite
 from ibtheory.theory.limits import depth_limit
-from ibtheory.theory.state import Data, State
+from ibtheory.theory.state import Data, State, without_particles
 from ibtheory.theory.walk import walk
 
 _REPLICAS = 4  # independent populations of drawn neurons; their spread is the sampling error
@@ -81,8 +82,6 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
     with np.errstate(over="ignore", invalid="ignore"):
         replicas, tape = _replicas(steps, state, closure, seed, net.classes, notes)
     if width == "leading":
-        from ibtheory.theory import finite
-
         replicas = finite.corrected(net, steps, moments, tape, replicas, seed, notes)
     return _assemble(net, x, state, replicas, samples, count, batch, width, seed, notes)
 
@@ -153,7 +152,8 @@ def _replicas(steps, state, closure, seed, classes, notes):
         rng = np.random.default_rng(child)
         start = rng.bit_generator.state
         tape = [("input", state), *walk(steps, state, rng, closure)]
-        return _summary(tape, classes), tape, rng.bit_generator.state != start
+        summary, drawn = _summary(tape, classes), rng.bit_generator.state != start
+        return summary, [(name, without_particles(layer)) for name, layer in tape], drawn
 
     first, *others = np.random.SeedSequence(seed).spawn(_REPLICAS)
     with _blas.one_thread(), ThreadPoolExecutor() as pool:  # a population per thread is faster than threads in BLAS

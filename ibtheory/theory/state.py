@@ -115,6 +115,11 @@ class State:
         return replace(self, mean=mean, cov=cov, gap=gap, field=field)
 
 
+def without_particles(state):
+    """The moments alone where neurons were drawn: they are large, and used up once the walk is over."""
+    return replace(state, field=None) if isinstance(state.field, Particles) else state
+
+
 def correlation(same, cross, gap):
     """c and 1 - c of pairs from second moments and gaps; 0 where a sample has no variance."""
     root = np.sqrt(np.outer(same, same))
