@@ -57,7 +57,8 @@ class DepthLimit(NamedTuple):
         unbiased, neutral, prejudiced or deeply prejudiced.
     law : str
         How it gets there: "constant", "exponential", "power law", "slow" (not settled after the blocks tried; gamma
-        is then the value there), or "no repeated block" (gamma of the network itself).
+        is then the value there), "no repeated block", or "unknown" where the moments do not determine it (in both
+        cases gamma is that of the network itself).
     """
 
     gamma: float
@@ -216,8 +217,8 @@ class Ensemble(_Saved):
     batch: int | str
     seed: int
     dtype: str
-    class_fractions: np.ndarray
-    readout_fractions: np.ndarray
+    class_fractions: np.ndarray | None
+    readout_fractions: np.ndarray | None
     layers: np.ndarray
     gamma: float
     gamma_error: float
@@ -231,9 +232,9 @@ class Ensemble(_Saved):
     skewness_error: float
     kurtosis: float
     kurtosis_error: float
-    dead: np.ndarray
+    dead: np.ndarray | None
     per_layer: np.ndarray | None
-    agreement: np.ndarray
+    agreement: np.ndarray | None
 
     @property
     def unbiased_max(self):
@@ -242,15 +243,17 @@ class Ensemble(_Saved):
 
     def max_exceeds(self, level=0.9):
         """(share of readouts whose largest class takes more than ``level`` of the data, its standard error)."""
+        if self.readout_fractions is None:
+            raise ValueError('a summary keeps no fractions per network; simulate with keep="all"')
         shares = (self.readout_fractions.max(axis=2) > level).mean(axis=1)
         error = shares.std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.nan
         return float(shares.mean()), float(error)
 
     def __str__(self):
-        exceeds = self.max_exceeds(0.9)
-        rows = [
-            ("E f_max", self.max_fraction, self.max_fraction_error, f"unbiased: {self.unbiased_max:.4g}"),
-            ("P(f_max > .9)", *exceeds, "unbiased: 0"),
+        rows = [("E f_max", self.max_fraction, self.max_fraction_error, f"unbiased: {self.unbiased_max:.4g}")]
+        if self.readout_fractions is not None:
+            rows.append(("P(f_max > .9)", *self.max_exceeds(0.9), "unbiased: 0"))
+        rows += [
             ("gamma", self.gamma, self.gamma_error, "activation drift ratio of the logits"),
             ("gamma_effective", self.gamma_effective, self.gamma_effective_error, "obeyed by class fractions"),
         ]

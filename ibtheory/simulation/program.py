@@ -144,7 +144,7 @@ class _Compiler:
 
     def _sequence(self, steps):
         for step in steps:
-            _EMIT[type(step.layer)](self, step)
+            EMIT[type(step.layer)](self, step)
             self._record(step, step.units)
 
     def _record(self, step, columns):
@@ -223,7 +223,7 @@ class _Compiler:
         self._emit(ADD, step.units, step.units, 0, (), source=source, other=stream)
 
 
-_EMIT = {
+EMIT = {
     Dense: _Compiler._dense,
     Activation: _Compiler._activation,
     BatchNorm: _Compiler._norm,

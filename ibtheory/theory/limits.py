@@ -1,10 +1,9 @@
 """What repeating a block does in the limit of depth: where gamma goes, and by which law."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ibtheory import fractions
+from ibtheory.results import DepthLimit
 from ibtheory.theory.forward import Refusal
 from ibtheory.theory.state import Data
 from ibtheory.theory.walk import walk
@@ -14,31 +13,8 @@ _LARGEST = 1e100  # of second moments; a network whose signal grows or shrinks i
 _SETTLED = 1e-7  # relative change of gamma over a doubling of depth
 
 
-class DepthLimit(NamedTuple):
-    """The limit of depth of a repeated block.
-
-    Attributes
-    ----------
-    gamma : float
-        Limit of gamma of the logits; inf where it grows without bound.
-    regime : str
-        unbiased, neutral, prejudiced or deeply prejudiced.
-    law : str
-        How it gets there: "constant", "exponential", "power law", "slow" (not settled after 128 blocks; gamma is
-        then the value there), "no repeated block", or "unknown" where the moments do not determine it (in both cases
-        gamma is that of the network itself).
-    """
-
-    gamma: float
-    regime: str
-    law: str
-
-    def __str__(self):
-        return f"{self.regime} (gamma = {self.gamma:.4g}, {self.law})"
-
-
 def depth_limit(net, features, state, gamma):
-    """The :class:`DepthLimit` of the repeated block of ``net``.
+    """The :class:`ibtheory.results.DepthLimit` of the repeated block of ``net``.
 
     ``state`` is that of the inputs, of ``features`` features; ``gamma`` that of the logits, where nothing repeats or
     where the moments alone do not determine what the block does.
