@@ -103,7 +103,8 @@ def _piecewise_linear(name, negative, positive, expression, code, reference):
     kinked = negative != positive
     return ActivationFunction(
         name=name,
-        function=lambda x: np.where(x > 0, positive * x, negative * x).astype(np.result_type(x), copy=False),
+        # + 0.0: relu of a negative number is 0, not -0
+        function=lambda x: (np.where(x > 0, positive * x, negative * x) + 0.0).astype(np.result_type(x), copy=False),
         derivative=lambda x: np.where(x > 0, positive, negative).astype(np.result_type(x), copy=False),
         kinks=(0.0,) if kinked else (),
         slopes=(float(negative), float(positive)),

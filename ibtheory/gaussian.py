@@ -42,8 +42,8 @@ def mean(phi, q, *, method="auto"):
 
     Examples
     --------
-    >>> float(mean("relu", 2.0)) * np.sqrt(np.pi)
-    1.0
+    >>> print(f"{mean('relu', 2.0):.15f}")  # 1/sqrt(pi)
+    0.564189583547756
     """
     phi, (q,), shape, closed = _prepare(phi, method, q=q)
     return _shaped(closed.mean(q) if closed else _quadrature.expectation(integrand(phi, q.size), q), shape)
@@ -54,7 +54,7 @@ def second(phi, q, *, method="auto"):
 
     Examples
     --------
-    >>> float(second("relu", 2.0))
+    >>> print(second("relu", 2.0))
     1.0
     """
     phi, (q,), shape, closed = _prepare(phi, method, q=q)
@@ -92,8 +92,8 @@ def dual(phi, q1, q2, c, one_minus_c=None, *, method="auto"):
 
     Examples
     --------
-    >>> float(dual("relu", 1.0, 1.0, 0.0)) * 2 * np.pi
-    1.0
+    >>> print(f"{dual('relu', 1.0, 1.0, 0.0):.15f}")  # 1/(2 pi)
+    0.159154943091895
     """
     phi, (q1, q2, c, om), shape, closed = _prepare_pair(phi, method, q1, q2, c, one_minus_c)
     value = closed.dual(q1, q2, c, om) if closed else _pair(phi, np.multiply, q1, q2, c, om)
@@ -159,8 +159,8 @@ def centred(phi, q1, q2=None, *, c, method="auto"):
 
     Examples
     --------
-    >>> float(centred("relu", 1.0, c=1e-200)) / 0.25e-200
-    1.0
+    >>> print(f"{centred('relu', 1.0, c=1e-200):.4g}")
+    2.5e-201
     """
     q2 = q1 if q2 is None else q2
     phi, (q1, q2, c, om), shape, closed = _prepare_pair(phi, method, q1, q2, c, None)
