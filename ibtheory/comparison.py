@@ -175,7 +175,7 @@ class _Rows:
                 p.layers["name"][index], name, theory, estimate, error, theory_error=self.drawn * scale, scale=scale
             )
             return
-        sampled = p.error.get("gamma", 0.0) * ((1 + gamma) / (1 + p.gamma)) ** 2
+        sampled = p.error["layers"][index] if "layers" in p.error else 0.0
         theory_error = math.hypot(sampled, self.drawn * (1 + gamma) ** 2)
         self.add(
             p.layers["name"][index], name, theory, estimate, error, theory_error=theory_error, scale=(1 + gamma) ** 2

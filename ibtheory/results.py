@@ -122,7 +122,8 @@ class Prediction(_Saved):
     layers : structured array
         One row per layer, see :func:`layer_table`.
     error : dict
-        Standard errors of sampled theory by quantity; empty where theory is exact.
+        Standard errors of sampled theory by quantity ("gamma", "gamma_effective", "class_fraction_variance", and
+        "layers", a list of those of gamma behind every layer); empty where theory is exact.
     seed : int
     """
 

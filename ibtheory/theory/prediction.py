@@ -184,7 +184,9 @@ def _assemble(net, x, state, replicas, samples, count, batch, width, seed, notes
             "gamma_effective": effectives,
             "class_fraction_variance": variances,
         }
-        error = {name: float(np.std(values, ddof=1) / np.sqrt(len(replicas))) for name, values in spreads.items()}
+        error = {name: float(_standard_error(values)) for name, values in spreads.items()}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error["layers"] = _standard_error(tables[:, :, 1] / tables[:, :, 2]).tolist()
     return Prediction(
         network=net,
         inputs=x.describe(),
@@ -203,6 +205,11 @@ def _assemble(net, x, state, replicas, samples, count, batch, width, seed, notes
         error=error,
         seed=seed,
     )
+
+
+def _standard_error(values):
+    """Of the mean over replicas, the first axis."""
+    return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
 
 
 def _fraction_variance(excess, classes, count):

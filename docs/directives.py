@@ -1,0 +1,164 @@
+"""What the pages do not type by hand: tables made from the registries, and commands with what they print.
+
+``support-table``, ``inputs-table``, ``activation-table`` take no arguments; ``run`` takes a command line of
+``ibtheory`` and shows it with its output.
+"""
+
+import shlex
+import subprocess
+import sys
+import tempfile
+
+from docutils import nodes
+from docutils.parsers.rst import Directive, directives
+
+import ibtheory as ib
+from ibtheory import activations, layers
+from ibtheory.simulation import program
+from ibtheory.theory import forward, population
+
+RULE, NONE = "✓", "–"
+
+
+def setup(app):
+    for name, directive in DIRECTIVES.items():
+        app.add_directive(name, directive)
+    return {"version": ib.__version__, "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+class Table(Directive):
+    """A table whose rows a function makes when the page is read; the first one is the heading."""
+
+    make = None
+
+    def run(self):
+        heading, *rows = type(self).make()
+        group = nodes.tgroup(cols=len(heading))
+        group += [nodes.colspec(colwidth=1) for _ in heading]
+        group += nodes.thead("", _row(heading))
+        group += nodes.tbody("", *(_row(row) for row in rows))
+        return [nodes.table("", group)]
+
+
+def _row(cells):
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *_inline(str(cell)))) for cell in cells))
+
+
+def _inline(text):
+    """Text with `code` between backticks."""
+    for index, part in enumerate(text.split("`")):
+        if part:
+            yield nodes.literal(part, part) if index % 2 else nodes.Text(part)
+
+
+def support():
+    """Kinds of layers, and which reading has a rule for each."""
+    registries = [forward.forward.registry, population.act.registry, program.EMIT]
+    yield "layer", "theory: moments", "theory: drawn neurons", "simulation", "1/width terms"
+    for name, kind in layers.KINDS.items():
+        rules = [RULE if kind in registry else _walked(kind) for registry in registries]
+        yield f"`{name}`", *rules, _leading(kind)
+
+
+EXAMPLES = {
+    layers.Dense: (layers.Dense(8),),
+    layers.Activation: (layers.Dense(8), layers.Activation("relu")),
+    layers.Residual: (layers.Dense(8), layers.Residual((layers.Activation("relu"), layers.Dense(8)))),
+    layers.Repeat: (layers.Repeat((layers.Dense(8), layers.Activation("relu")), 2),),
+}
+
+
+def _example(kind):
+    """A network that holds this kind of layer: in front of the activation if it is a norm."""
+    norm = (kind(2) if kind is layers.GroupNorm else kind(),) if kind not in EXAMPLES else ()
+    default = (layers.Dense(8), *norm, layers.Activation("relu"))
+    return layers.Network((*EXAMPLES.get(kind, default), layers.Dense(2)))
+
+
+def _walked(kind):
+    """How a kind without a rule of its own is read."""
+    if kind not in (layers.Residual, layers.Repeat):
+        return NONE
+    ib.predict(_example(kind), ib.GaussianInputs(8))  # an error here fails the build
+    return "layer by layer"
+
+
+def _leading(kind):
+    notes = ib.predict(_example(kind), ib.GaussianInputs(8), width="leading").notes
+    return NONE if any("infinite width" in note for note in notes) else RULE
+
+
+BLOCKS = {
+    "none": {},
+    "layer, rms or group, anywhere": {"norm": "layer"},
+    "batch before": {"norm": "batch", "placement": "before"},
+    "batch after": {"norm": "batch", "placement": "after"},
+    "batch both": {"norm": "batch", "placement": "both"},
+    "batch, running statistics": {"norm": layers.BatchNorm(mode="running")},
+}
+
+
+def inputs():
+    """What predict does for each placement of the norm and each kind of inputs, tried out."""
+    columns = {
+        "`GaussianInputs`": ib.GaussianInputs(8),
+        "`Blobs`": ib.Blobs(separation=2.0, features=8),
+        "`Dataset`": ib.Dataset(ib.GaussianInputs(8).draw(6)[0]),
+    }
+    yield "norm", *columns
+    for name, words in BLOCKS.items():
+        yield name, *(_closure(ib.mlp(8, 2, **words), x) for x in columns.values())
+
+
+def _closure(net, x):
+    try:
+        prediction = ib.predict(net, x)
+    except NotImplementedError:
+        return "refused, with the remedy"
+    return "drawn neurons" if prediction.error else "exact"
+
+
+def catalogue():
+    """The activations: how theory and simulation treat each."""
+    yield "name", "phi(x)", "kinks", "Gaussian averages", "in the compiled machine", "reference"
+    for name, record in activations.catalogue().items():
+        fused = record.slopes is not None or record.code in program._KERNELS
+        yield (
+            f"`{name}`",
+            f"`{record.expression()}`",
+            ", ".join(f"{kink:g}" for kink in record.kinks) or NONE,
+            "closed forms" if record.closed else "quadrature",
+            "yes" if fused else "called back",
+            record.reference,
+        )
+
+
+class Run(Directive):
+    """A command line of ibtheory, run in an empty folder, with what it prints; ``:fails:`` expects exit code 2."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec = {"fails": directives.flag}  # noqa: RUF012  docutils reads a plain dict
+
+    def run(self):
+        line = " ".join(self.arguments[0].split())
+        program_name, *arguments = shlex.split(line)
+        start = f"from ibtheory.cli import main; main(prog_name={program_name!r})"
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [sys.executable, "-c", start, *arguments], cwd=folder, capture_output=True, text=True, check=False
+            )
+        expected = 2 if "fails" in self.options else 0
+        if done.returncode != expected:
+            raise self.error(f"{line}: exit code {done.returncode}, expected {expected}\n{done.stderr}")
+        shown = done.stderr if expected else done.stdout
+        text = f"$ {line}\n{shown.rstrip()}"
+        return [nodes.literal_block(text, text, language="console")]
+
+
+DIRECTIVES = {
+    "support-table": type("SupportTable", (Table,), {"make": staticmethod(support)}),
+    "inputs-table": type("InputsTable", (Table,), {"make": staticmethod(inputs)}),
+    "activation-table": type("ActivationTable", (Table,), {"make": staticmethod(catalogue)}),
+    "run": Run,
+}
