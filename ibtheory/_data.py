@@ -82,7 +82,7 @@ def digest(array):
 
 
 def regular_centers(separation, classes, features):
-    """(classes, features): two centres along (1, ..., 1), or more on orthogonal cosines, at equal distances."""
+    """(classes, features): two centers along (1, ..., 1), or more on orthogonal cosines, at equal distances."""
     if classes == 2:
         step = separation / (2 * math.sqrt(features))
         return np.array([[-step], [step]]) * np.ones(features)

@@ -12,7 +12,7 @@ from ibtheory.fractions import gamma_from_agreement, regime
 
 __all__ = ["Diagnosis", "diagnose", "uniformity"]
 
-LEVEL = 0.01  # of the test whether the favoured classes depend on the seed
+LEVEL = 0.01  # of the test whether the favored classes depend on the seed
 UNBIASED = 0.01  # gamma_effective up to this is called unbiased
 _CONFIDENCE = 0.95
 _RESAMPLES = 9999
@@ -30,7 +30,7 @@ class Diagnosis:
     samples, classes : int
     class_fractions : (seeds, classes) array
         Share of the samples that each seed gives to each class.
-    favoured : (seeds,) int array
+    favored : (seeds,) int array
         Class of the largest share, the lowest one of equal shares.
     max_fraction : float
         Mean over seeds of the largest share.
@@ -43,7 +43,7 @@ class Diagnosis:
     gamma_effective, gamma_effective_error : float
         gamma whose class law has the mean agreement of predictions over pairs of samples, and its standard error.
     p_value : float
-        Of the hypothesis that no class is favoured over all seeds; see :func:`uniformity`.
+        Of the hypothesis that no class is favored over all seeds; see :func:`uniformity`.
     regime : str
         The word for gamma_effective, "unbiased" up to 0.01.
     tied : float
@@ -56,7 +56,7 @@ class Diagnosis:
     samples: int
     classes: int
     class_fractions: np.ndarray
-    favoured: np.ndarray
+    favored: np.ndarray
     max_fraction: float
     max_fraction_interval: tuple
     exceeds: float
@@ -70,7 +70,7 @@ class Diagnosis:
 
     @property
     def same_for_all_seeds(self):
-        """Whether some classes are favoured whatever the seed: p_value below 0.01."""
+        """Whether some classes are favored whatever the seed: p_value below 0.01."""
         return self.p_value < LEVEL
 
     @property
@@ -94,7 +94,7 @@ def diagnose(model, X, y=None, *, seeds=50):
     X : array_like (samples, ...)
         At least two samples, handed to the network as they are.
     y : array_like (samples,), optional
-        Class indices, to set a favoured class beside its share of the labels.
+        Class indices, to set a favored class beside its share of the labels.
     seeds : int or sequence of int
         That many seeds 0, 1, ..., or the seeds themselves; at least 2.
 
@@ -111,7 +111,7 @@ def diagnose(model, X, y=None, *, seeds=50):
 
     Notes
     -----
-    A favoured class that changes with the seed is the work of initialization (placement of the norm, activation,
+    A favored class that changes with the seed is the work of initialization (placement of the norm, activation,
     depth): compare with :func:`ibtheory.predict`. One that does not is a bias of the output layer, an order of the
     classes, or the data. The seed is the unit of every error; a healthy model is accused in 1 % of diagnoses.
 
@@ -146,7 +146,7 @@ def diagnose(model, X, y=None, *, seeds=50):
 
 
 def uniformity(class_fractions, resamples=None, seed=0):
-    """p-value of the hypothesis that, over networks, no class is favoured more than another one.
+    """p-value of the hypothesis that, over networks, no class is favored more than another one.
 
     The statistic sum_k (mean_s f_sk - 1/C)^2 is set against its values when the classes of each network are relabelled
     at random: exact, whatever the law of the fractions, if the classes of an untrained network are exchangeable.
@@ -251,7 +251,7 @@ def _diagnosis(seeds, counts, tied, labels):
     samples, classes = int(counts[0].sum()), counts.shape[1]
     fractions = counts / samples
     largest = fractions.max(axis=1)
-    centre, half = largest.mean(), stats.t.isf(0.5 * (1 - _CONFIDENCE), len(seeds) - 1) * stats.sem(largest)
+    center, half = largest.mean(), stats.t.isf(0.5 * (1 - _CONFIDENCE), len(seeds) - 1) * stats.sem(largest)
     gamma, error = _gamma_effective(counts, samples)
     above = int((largest > 0.9).sum())
     return Diagnosis(
@@ -259,9 +259,9 @@ def _diagnosis(seeds, counts, tied, labels):
         samples=samples,
         classes=classes,
         class_fractions=fractions,
-        favoured=fractions.argmax(axis=1),
-        max_fraction=float(centre),
-        max_fraction_interval=(float(max(centre - half, 1 / classes)), float(min(centre + half, 1.0))),
+        favored=fractions.argmax(axis=1),
+        max_fraction=float(center),
+        max_fraction_interval=(float(max(center - half, 1 / classes)), float(min(center + half, 1.0))),
         exceeds=above / len(seeds),
         exceeds_interval=_clopper_pearson(above, len(seeds)),
         gamma_effective=gamma,
@@ -310,15 +310,15 @@ def _sizes(d):
 
 
 def _cause(d):
-    """Whether the seed decides which class is favoured, in sentences."""
+    """Whether the seed decides which class is favored, in sentences."""
     if d.classes ** (1.0 - len(d.seeds)) > LEVEL:  # the p-value if every seed gave everything to one same class
         yield (
-            f"Whether the favoured class depends on the seed cannot be told from {len(d.seeds)} seeds "
+            f"Whether the favored class depends on the seed cannot be told from {len(d.seeds)} seeds "
             f"(p = {d.p_value:.2g}); give more."
         )
     elif not d.same_for_all_seeds:
         yield (
-            f"No class is favoured over all seeds beyond chance (p = {d.p_value:.2g}, not below {LEVEL:g}): what "
+            f"No class is favored over all seeds beyond chance (p = {d.p_value:.2g}, not below {LEVEL:g}): what "
             "unevenness there is comes from initialization."
         )
     else:
@@ -326,7 +326,7 @@ def _cause(d):
         top = int(share.argmax())
         error = stats.sem(d.class_fractions[:, top])
         yield (
-            f"The same classes are favoured whatever the seed (p = {d.p_value:.2g}, below {LEVEL:g}): class {top} "
+            f"The same classes are favored whatever the seed (p = {d.p_value:.2g}, below {LEVEL:g}): class {top} "
             f"takes {share[top]:.3f} +- {error:.2g} of the samples, {1 / d.classes:.3f} expected. Initialization does "
             "not do that: look at the bias of the output layer, at the order of the classes, and at the data."
         )

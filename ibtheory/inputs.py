@@ -113,9 +113,9 @@ class GaussianInputs:
 @final
 @dataclass(frozen=True, eq=False)
 class Blobs:
-    """Gaussian clouds around one centre per class; y is the blob.
+    """Gaussian clouds around one center per class; y is the blob.
 
-    h = centers[y] + offset + sqrt(variance) e, e iid N(0, 1). With a ``separation`` s the centres stand at
+    h = centers[y] + offset + sqrt(variance) e, e iid N(0, 1). With a ``separation`` s the centers stand at
     mutual distance s: two of them at -s/2 and +s/2 along (1, ..., 1)/sqrt(features), as in the experiments of
     the field (N(-m 1, I) and N(+m 1, I), m = 1/sqrt(features), is separation 2); more of them on orthogonal
     directions of zero mean feature (cosines), each s/sqrt(2) from the origin.
@@ -125,7 +125,7 @@ class Blobs:
     centers : (classes, features) array, optional
         Instead of ``separation``, ``classes`` and ``features``.
     separation : float, optional
-        Distance between any two centres, at least 0; 2 if neither is given.
+        Distance between any two centers, at least 0; 2 if neither is given.
     classes, features : int
         At least 2 blobs; more than two need at least classes + 1 features.
     variance : float
@@ -212,7 +212,7 @@ class Blobs:
         )
 
     def describe(self):
-        """Plain data (JSON) that say what the inputs are; given centres appear by shape and SHA-256."""
+        """Plain data (JSON) that say what the inputs are; given centers appear by shape and SHA-256."""
         where = {"separation": self.separation}
         if self.separation is None:
             where = {"centers": [*self.centers.shape], "sha256": _data.digest(self.centers)}
@@ -243,7 +243,7 @@ class Dataset:
         "feature": each column to mean 0 and variance 1 (constant columns become 0). "global": one mean and
         one variance for all numbers.
     offset : float
-        Added to every feature afterwards; inputs off centre start a network prejudiced.
+        Added to every feature afterwards; inputs off center start a network prejudiced.
 
     Examples
     --------

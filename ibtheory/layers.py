@@ -119,7 +119,7 @@ class Activation(_Data):
 @final
 @dataclass(frozen=True, repr=False)
 class BatchNorm(_Data):
-    """Centre and normalize each feature over the batch, then scale and shift.
+    """Center and normalize each feature over the batch, then scale and shift.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class BatchNorm(_Data):
 @final
 @dataclass(frozen=True, repr=False)
 class LayerNorm(_Data):
-    """Centre and normalize each sample over its features (Ba, Kiros and Hinton, arXiv:1607.06450)."""
+    """Center and normalize each sample over its features (Ba, Kiros and Hinton, arXiv:1607.06450)."""
 
     epsilon: float = _epsilon()
     scale: float = _scale()
@@ -349,7 +349,7 @@ def _check_norm(layer, features):
             raise ValueError(f"GroupNorm({groups}) does not divide {features} features; choose a divisor")
         if features // groups < 2:
             raise ValueError(
-                f"{type(layer).__name__} over {features // groups} feature centres everything to 0; "
+                f"{type(layer).__name__} over {features // groups} feature centers everything to 0; "
                 "use a larger width, fewer groups, or RMSNorm"
             )
 

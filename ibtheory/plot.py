@@ -2,7 +2,7 @@
 
 Each function draws into ``ax`` (or a new figure) and returns the Axes; :func:`placements` returns the Figure.
 Nothing is shown or saved, and every figure works without a display. Bars and dots are simulation, lines are theory,
-in the colour-blind safe colours of Okabe and Ito.
+in the color-blind safe colors of Okabe and Ito.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ def _clean(ax):
 def class_fraction(ensemble, prediction=None, ax=None, *, legend=True):
     """Law of the class fractions: share of networks in each bin, with standard errors, against theory.
 
-    f_0 for two classes, f_max (the share of the data given to the favoured class) for more.
+    f_0 for two classes, f_max (the share of the data given to the favored class) for more.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def class_fraction(ensemble, prediction=None, ax=None, *, legend=True):
     ax.axvline(unbiased, color=UNBIASED, linestyle=":", linewidth=1.6, label=f"unbiased: {unbiased:.3g}", zorder=4)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, None)
-    ax.set_xlabel("share of the data given to class 0" if two else "share of the favoured class, $f_{max}$")
+    ax.set_xlabel("share of the data given to class 0" if two else "share of the favored class, $f_{max}$")
     ax.set_ylabel("share of networks")
     if legend:
         ax.legend(frameon=False, fontsize="small")

@@ -146,7 +146,7 @@ class Prediction(_Saved):
 
     @property
     def max_fraction(self):
-        """E f_max, the mean share of the favoured class: of ``samples`` samples, or of infinitely many."""
+        """E f_max, the mean share of the favored class: of ``samples`` samples, or of infinitely many."""
         return _expected_max(self.class_fraction, self.samples)
 
     @property
@@ -160,7 +160,7 @@ class Prediction(_Saved):
 
     def __str__(self):
         rows = [
-            ("E f_max", self.max_fraction, f"mean share of the favoured class (unbiased: {self.unbiased_max:.4g})"),
+            ("E f_max", self.max_fraction, f"mean share of the favored class (unbiased: {self.unbiased_max:.4g})"),
             ("P(f_max > .9)", self.max_exceeds(0.9), "networks that give it nearly everything (unbiased: 0)"),
             ("gamma", self.gamma, "activation drift ratio of the logits"),
             ("gamma_effective", self.gamma_effective, "the one that class fractions obey"),

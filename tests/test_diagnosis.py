@@ -14,7 +14,7 @@ X = np.random.default_rng(0).standard_normal((200, 30))
 
 
 def healthy(classes=4, offset=0.0, bias=None):
-    """A random linear network on rectified inputs: prejudiced, its favoured class drawn by the seed."""
+    """A random linear network on rectified inputs: prejudiced, its favored class drawn by the seed."""
 
     def model(seed):
         weights = np.random.default_rng(seed).standard_normal((30, classes))
@@ -32,7 +32,7 @@ def test_a_healthy_model_is_described_and_acquitted():
     d = diagnose(healthy(), X, seeds=60)
     assert (d.seeds[:3], d.samples, d.classes) == ((0, 1, 2), 200, 4)
     assert d.class_fractions.sum(axis=1) == pytest.approx(1)
-    assert (d.favoured == d.class_fractions.argmax(axis=1)).all()
+    assert (d.favored == d.class_fractions.argmax(axis=1)).all()
     assert d.max_fraction == pytest.approx(d.class_fractions.max(axis=1).mean())
     low, high = d.max_fraction_interval
     assert low < d.max_fraction < high
@@ -121,7 +121,7 @@ def test_dead_logits_are_ties():
     assert d.tied == 1
     assert "cannot be told from 5 seeds" in str(d)
     assert "ties of equal logits" in str(d)
-    assert (d.favoured == 0).all()
+    assert (d.favored == 0).all()
 
 
 def test_too_few_seeds_to_tell():

@@ -254,10 +254,10 @@ def _in_order(pool, task, ranges, given):
 def _input_moments(X):
     """same, cross, gap, mean of the inputs themselves, which all networks share."""
     samples, features = X.shape
-    centre = X.mean(axis=0)
-    gap = np.sum((X - centre) ** 2) / (features * (samples - 1))
-    cross = np.mean(centre**2) - gap / samples
-    return np.array([cross + gap, cross, gap, centre.mean()])
+    center = X.mean(axis=0)
+    gap = np.sum((X - center) ** 2) / (features * (samples - 1))
+    cross = np.mean(center**2) - gap / samples
+    return np.array([cross + gap, cross, gap, center.mean()])
 
 
 class _Collected:

@@ -14,7 +14,7 @@ def inverse_root(variance):
 
 @_jit.inner()
 def rows(x, size, centred, epsilon, scale, shift, scratch):
-    """Normalize each block of ``size`` neighbours: a sample (LayerNorm, RMSNorm) or a group of it (GroupNorm).
+    """Normalize each block of ``size`` neighbors: a sample (LayerNorm, RMSNorm) or a group of it (GroupNorm).
 
     Sums are taken of differences from the first number, in one pass: exactly 0 for a constant block, and a relative
     error of at most ``size`` roundings where the first number stands far out. ``scratch`` (2, K) float64 lets K
@@ -30,8 +30,8 @@ def rows(x, size, centred, epsilon, scale, shift, scratch):
         for block in range(count):
             first = block * size
             pivot = part[first] if centred else x.dtype.type(0)
-            centre, factor = x.dtype.type(pivot + totals[block]), x.dtype.type(squares[block])
-            _apply(part[first : first + size], centre, factor, x.dtype.type(shift))
+            center, factor = x.dtype.type(pivot + totals[block]), x.dtype.type(squares[block])
+            _apply(part[first : first + size], center, factor, x.dtype.type(shift))
 
 
 @_jit.inner()
@@ -47,9 +47,9 @@ def _roots(totals, squares, size, centred, epsilon, scale):
 
 
 @_jit.inner()
-def _apply(x, centre, factor, shift):
+def _apply(x, center, factor, shift):
     for j in range(x.size):
-        x[j] = _math.fma(x[j] - centre, factor, shift)
+        x[j] = _math.fma(x[j] - center, factor, shift)
 
 
 @_jit.inner()

@@ -15,7 +15,7 @@ _BYTES = {ir.FloatType(): 4, ir.DoubleType(): 8}
 
 
 class _Builder:
-    """LLVM code on blocks of ``width`` neighbouring numbers of flat arrays."""
+    """LLVM code on blocks of ``width`` neighboring numbers of flat arrays."""
 
     def __init__(self, context, builder, width):
         self.context, self.builder, self.width = context, builder, width
@@ -128,7 +128,7 @@ def _affine(width):
 
 
 def _sums(group):
-    """Sums over ``group`` rows of ``size`` neighbours, side by side so that none waits for the other."""
+    """Sums over ``group`` rows of ``size`` neighbors, side by side so that none waits for the other."""
 
     @intrinsic
     def sums(typingctx, x, first, size, centred, totals, squares, index):
@@ -200,7 +200,7 @@ _sums_group, _sums_one = _sums(4), _sums(1)
 
 @_jit.inner()
 def row_sums(x, size, centred, totals, squares):
-    """Sums of rows of ``size`` neighbours, one per element of ``totals`` and ``squares`` (float64).
+    """Sums of rows of ``size`` neighbors, one per element of ``totals`` and ``squares`` (float64).
 
     Of the differences from the first number of the row (``centred``) or of the numbers, and of their squares.
     """
