@@ -306,8 +306,8 @@ class Comparison(_Saved):
 
     @property
     def consistent(self):
-        """Whether no row is rejected."""
-        return not self.rejected.any()
+        """Whether something was tested and no row is rejected."""
+        return bool(self.tested.any()) and not self.rejected.any()
 
     def plot(self, ax=None):
         """Picture of the z-scores, see :func:`ibtheory.plot.comparison`."""
@@ -324,7 +324,10 @@ class Comparison(_Saved):
             line += f"{row['error']:>10.2g}{z:>8}{' *' if rejected else '  '} {row['note']}"
             lines.append(line.rstrip())
         verdict = "consistent" if self.consistent else "inconsistent (rows marked *)"
-        lines.append(f"{verdict} at simultaneous level {self.alpha:g} over {self.tested.sum()} quantities")
+        if self.tested.any():
+            lines.append(f"{verdict} at simultaneous level {self.alpha:g} over {self.tested.sum()} quantities")
+        else:
+            lines.append("nothing was tested: simulate more than one network")
         return "\n".join(lines)
 
 

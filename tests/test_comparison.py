@@ -151,7 +151,8 @@ def test_one_network_has_no_error(pair):
     c = compare(p, ib.simulate(NET, DATA, networks=1))
     assert np.isnan(row(c, "logits", "gamma")["p_value"])
     assert "one network" in row(c, "logits", "gamma")["note"]
-    assert c.consistent
+    assert not c.consistent
+    assert "nothing was tested" in str(c)
 
 
 def test_print_save_and_plot(pair, tmp_path):

@@ -192,7 +192,7 @@ def test_holm():
     assert comparison([0.03, 0.04, 0.9]).rejected.tolist() == [False, False, False]
     assert comparison([0.03, 0.04, 0.9]).consistent
     assert not comparison([0.001, np.nan]).consistent
-    assert comparison([np.nan]).consistent
+    assert not comparison([np.nan]).consistent  # nothing tested is no agreement
 
 
 def test_what_has_no_p_value_does_not_count_as_agreement():
