@@ -4,16 +4,17 @@
 ``ibtheory`` and shows it with its output.
 """
 
+import contextlib
+import io
 import shlex
-import subprocess
-import sys
 import tempfile
 
+import click
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 
 import ibtheory as ib
-from ibtheory import activations, layers
+from ibtheory import activations, cli, layers
 from ibtheory.simulation import program
 from ibtheory.theory import forward, population
 
@@ -60,11 +61,12 @@ def support():
         yield f"`{name}`", *rules, _leading(kind)
 
 
+BLOCK = (layers.Dense(8), layers.Activation("relu"))
 EXAMPLES = {
-    layers.Dense: (layers.Dense(8),),
-    layers.Activation: (layers.Dense(8), layers.Activation("relu")),
-    layers.Residual: (layers.Dense(8), layers.Residual((layers.Activation("relu"), layers.Dense(8)))),
-    layers.Repeat: (layers.Repeat((layers.Dense(8), layers.Activation("relu")), 2),),
+    layers.Dense: BLOCK,
+    layers.Activation: BLOCK,
+    layers.Residual: (layers.Dense(8), layers.Residual(BLOCK[::-1])),
+    layers.Repeat: (layers.Repeat(BLOCK, 2),),
 }
 
 
@@ -142,18 +144,30 @@ class Run(Directive):
 
     def run(self):
         line = " ".join(self.arguments[0].split())
-        program_name, *arguments = shlex.split(line)
-        start = f"from ibtheory.cli import main; main(prog_name={program_name!r})"
-        with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(
-                [sys.executable, "-c", start, *arguments], cwd=folder, capture_output=True, text=True, check=False
-            )
+        code, shown = _executed(line)
         expected = 2 if "fails" in self.options else 0
-        if done.returncode != expected:
-            raise self.error(f"{line}: exit code {done.returncode}, expected {expected}\n{done.stderr}")
-        shown = done.stderr if expected else done.stdout
+        if code != expected:
+            raise self.error(f"{line}: exit code {code}, expected {expected}\n{shown}")
         text = f"$ {line}\n{shown.rstrip()}"
         return [nodes.literal_block(text, text, language="console")]
+
+
+def _executed(line):
+    """(exit code, what is printed) of a command line; progress bars are left out."""
+    name, *arguments = shlex.split(line)
+    out = io.StringIO()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        try:
+            cli.main(arguments, prog_name=name, standalone_mode=False)
+        except click.ClickException as error:
+            error.show(file=out)
+            return error.exit_code, out.getvalue()
+    return 0, out.getvalue()
 
 
 DIRECTIVES = {

@@ -28,11 +28,14 @@ class Integrand:
         Where it is not smooth, padded with inf; k = 0 for an analytic function.
     step : float
         Step of the trapezoidal rule per unit of the argument, for an analytic function.
+    groups : ndarray (pairs,) of int or None
+        Pairs of one group share function and variance; None: all share the function.
     """
 
     function: Callable
     kinks: np.ndarray
     step: float
+    groups: np.ndarray | None = None
 
     @property
     def smooth(self):
@@ -40,15 +43,21 @@ class Integrand:
 
 
 def expectation(f, q, transform=lambda values, u: values, degree=0):
-    """E transform(f(u), u), u ~ N(0, q), for q of shape (n,); ``degree`` of a polynomial factor in the transform."""
+    """E transform(f(u), u), u ~ N(0, q), for q of shape (n,); ``degree`` of a polynomial factor in the transform.
+
+    What many pairs have in common is integrated once.
+    """
+    key = q if f.groups is None else f.groups
+    _, first, back = np.unique(key, return_index=True, return_inverse=True)
+    f, q = take(f, first), q[first]
 
     def function(u):
         return transform(f.function(u, _ALL), u)
 
     if f.smooth:
         # a polynomial of degree k oscillates on the scale 1/sqrt(k)
-        return trapezoid(function, q, f.step / np.sqrt(1 + degree))
-    return single(function, q, f.kinks)
+        return trapezoid(function, q, f.step / np.sqrt(1 + degree))[back]
+    return single(function, q, f.kinks)[back]
 
 
 def pair(f, g, combine, q1, q2, c, om):
@@ -65,16 +74,21 @@ def half_square(a, b):
 
 def hermite(f, q, orders):
     """Normalized Hermite coefficients of z -> f(sqrt(q) z) for each of the orders: (n, orders)."""
-    root = np.sqrt(q)
+    key = q if f.groups is None else f.groups
+    _, first, back = np.unique(key, return_index=True, return_inverse=True)
+    f, root = take(f, first), np.sqrt(q[first])
+
+    def scaled(values, part):
+        return f.function(root[part].reshape(-1, *[1] * (values.ndim - 1)) * values, part)
+
+    kinks = f.kinks / root[:, None]
+    unit = Integrand(scaled, kinks, f.step / max(root.max(), 1e-300), np.arange(len(first)))
+    ones = np.ones(len(first))
 
     def weighted(k):
-        def transform(values, u):
-            z = u / root.reshape(-1, *[1] * (u.ndim - 1))
-            return values * hermite_polynomial(z, k)
+        return lambda values, z: values * hermite_polynomial(z, k)
 
-        return transform
-
-    return np.stack([expectation(f, q, weighted(k), degree=k) for k in orders], axis=-1)
+    return np.stack([expectation(unit, ones, weighted(k), degree=k) for k in orders], axis=-1)[back]
 
 
 def hermite_polynomial(z, k):
@@ -101,10 +115,11 @@ def centred(f, g, q1, q2, c, om):
     return value
 
 
-def take(f, chosen):
-    """The integrand of some of the pairs, given as a mask."""
-    index = np.flatnonzero(chosen)
-    return Integrand(lambda values, part: f.function(values, index[part]), f.kinks[index], f.step)
+def take(f, index):
+    """The integrand of some of the pairs, given by index or as a mask."""
+    index = np.arange(len(f.kinks))[index]
+    groups = None if f.groups is None else f.groups[index]
+    return Integrand(lambda values, part: f.function(values, index[part]), f.kinks[index], f.step, groups)
 
 
 def density(x):

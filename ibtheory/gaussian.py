@@ -289,7 +289,7 @@ def _gap_by_price(phi, closed, q1, q2, c, om):
 
 
 def _radial_gap(phi, q1, q2):
-    """E(phi(sqrt q1 z) - phi(sqrt q2 z))^2 / 2, the gap at c = 1, by the trapezoidal rule."""
+    """E(phi(sqrt q1 z) - phi(sqrt q2 z))^2 / 2 of arrays (n,): the gap at c = 1."""
     h = min(0.45, step_of(phi) / np.sqrt(max(q1.max(), q2.max())))
     z = h * np.arange(-int(_quadrature.REACH / h), int(_quadrature.REACH / h) + 1)
     result = np.empty(q1.size)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ibtheory import _quadrature, gaussian
+from ibtheory.theory import tabulated
 from ibtheory.theory.state import Affine, apply_chain, correlation
 
 _ROOTS = 6  # solutions of inner(x) = kink that are kept, per kink of an outer function
@@ -12,21 +13,29 @@ def moments(field):
     """(mean, cov, gap) over groups of a chain that begins with an activation, on a GaussianField."""
     same, cross = np.diagonal(field.cov) + np.diagonal(field.gap), field.cov
     c, om = correlation(same, cross, field.gap)
-    upper = np.triu_indices(len(same))
-    ga, gb = upper
-    q1, q2, c, om = same[ga], same[gb], c[upper], om[upper]
     if len(field.chain) == 1:
-        phi = field.chain[0]
-        mean = gaussian.mean(phi, same)
-        cov = gaussian.centred(phi, q1, q2, c=c)
-        gap = gaussian.gap(phi, q1, q2, one_minus_c=om)
-    else:
-        alone = np.arange(len(same))
-        mean = _quadrature.expectation(integrand(field, alone, same), same)
-        f, g = integrand(field, ga, same), integrand(field, gb, same)
-        cov = _quadrature.centred(f, g, q1, q2, c, om)
-        gap = _quadrature.pair(f, g, _quadrature.half_square, q1, q2, c, om)
+        return gaussian.mean(field.chain[0], same), *_record_moments(field.chain[0], same, c, om)
+    alone = np.arange(len(same))
+    mean = _quadrature.expectation(integrand(field, alone, same), same)
+    upper = np.triu_indices(len(same))
+    f, g = (integrand(field, groups, same) for groups in upper)
+    pairs = same[upper[0]], same[upper[1]], c[upper], om[upper]
+    cov = _quadrature.centred(f, g, *pairs)
+    gap = _quadrature.pair(f, g, _quadrature.half_square, *pairs)
     return mean, _symmetric(cov, upper), _symmetric(gap, upper)
+
+
+def _record_moments(phi, same, c, om):
+    """(cov, gap) of one activation: closed form, table, or quadrature pair by pair."""
+    if phi.closed is None and c.size > tabulated.ENOUGH:
+        found = tabulated.moments(phi, same, c, om)
+        if found is not None:
+            return found
+    upper = np.triu_indices(len(same))
+    q1, q2 = same[upper[0]], same[upper[1]]
+    cov = gaussian.centred(phi, q1, q2, c=c[upper])
+    gap = gaussian.gap(phi, q1, q2, one_minus_c=om[upper])
+    return _symmetric(cov, upper), _symmetric(gap, upper)
 
 
 def _symmetric(values, upper):
@@ -48,6 +57,7 @@ def integrand(field, groups, same):
         lambda values, part: apply_chain(field.chain, values, groups[part]),
         kinks[groups] if kinked else np.empty((len(groups), 0)),
         step,
+        groups,
     )
 
 

@@ -172,3 +172,31 @@ def test_depth_limits():
     fixed = ib.predict(net, start).depth_limit.gamma
     hidden = 0.574936 / (1 - 0.574936)
     assert fixed == pytest.approx(hidden + 0.2 * (1 + hidden), rel=1e-4)
+
+
+def test_the_table_for_many_pairs_agrees_with_quadrature_pair_by_pair():
+    from ibtheory import activations, gaussian
+    from ibtheory.theory import tabulated
+    from ibtheory.theory.state import correlation
+
+    data = clusters(count=70)
+    moments = data.moments()
+    same, c, om = moments.same, *correlation(moments.same, moments.cross, moments.gap)
+    for phi in (activations.tanh, activations.from_sympy("x/(1 + exp(-x))")):
+        cov, gap = tabulated.moments(phi, same, c, om)
+        i, j = np.random.default_rng(1).integers(70, size=(2, 200))
+        exact = gaussian.gap(phi, same[i], same[j], one_minus_c=om[i, j])
+        np.testing.assert_allclose(gap[i, j], exact, rtol=1e-8, atol=1e-15)
+        exact = gaussian.centred(phi, same[i], same[j], c=c[i, j])
+        scale = np.sqrt(gaussian.second(phi, same[i]) * gaussian.second(phi, same[j]))
+        np.testing.assert_allclose(cov[i, j] / scale, exact / scale, atol=1e-9)
+
+
+def test_where_a_table_is_not_right_it_is_not_used():
+    from ibtheory import activations
+    from ibtheory.theory import tabulated
+
+    shifted = activations.from_function(
+        lambda x: np.maximum(x - 1, 0), lambda x: np.where(x > 1, 1.0, 0.0), kinks=(1,), name="shifted"
+    )
+    assert tabulated.moments(shifted, np.ones(3), np.eye(3), 1 - np.eye(3)) is None

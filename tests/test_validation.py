@@ -1,0 +1,174 @@
+"""The harness of validation/: what passes, what fails, what is stored; and the two laws that its claims lean on."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy import stats
+
+import ibtheory as ib
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # validation/ is no part of the package
+
+from validation import __main__ as command
+from validation import fraction_law, harness, placement
+
+
+def toy(mean, feels=True):
+    """The claim that normal numbers of mean ``mean`` have mean 0; its control says mean 1."""
+
+    def run(quick, say):
+        values = np.random.default_rng(3).standard_normal(50 if quick else 400) + mean
+        error = values.std(ddof=1) / np.sqrt(len(values))
+        p = [2 * stats.norm.sf(abs(values.mean() - wrong) / error) for wrong in (0.0, 1.0 if feels else values.mean())]
+        power = float(harness.power_of_z(1 / error, 0.05, 1))
+        say("done")
+        return harness.Outcome(
+            consistent=not harness.holm(p[:1], 0.05).any(),
+            level=0.05,
+            control=harness.Control("mean 1", bool(harness.holm(p[1:], 0.05).any()), power),
+            numbers={"mean": values.mean(), "p_values": np.array(p), "undefined": float("nan")},
+            seeds={"values": 3},
+            summary=f"mean {values.mean():.3f}",
+            draw=figure,
+        )
+
+    return harness.Claim("toy", "The mean is 0.", "Gauss", run)
+
+
+def figure():
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(1, 1))
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Let the command know one claim only."""
+    return lambda claim: monkeypatch.setattr(harness, "claims", lambda: {claim.name: claim})
+
+
+def test_a_true_claim_passes_and_its_verdict_is_stored(tmp_path):
+    verdict, summary = harness.check(toy(0.0), tmp_path / "new" / "toy")
+    assert verdict["passed"]
+    assert summary.startswith("mean")
+    stored = json.loads((tmp_path / "new" / "toy" / "verdict.json").read_text())
+    assert [stored["passed"], stored["consistent"], stored["control"]["rejected"]] == [True] * 3
+    assert (stored["claim"], stored["reference"], stored["quick"]) == ("The mean is 0.", "Gauss", False)
+    assert stored["control"]["power"] > 0.99
+    assert stored["numbers"]["undefined"] == "nan"
+    assert len(stored["numbers"]["p_values"]) == 2
+    assert {"ibtheory", "numpy", "numba", "scipy", "python"} <= set(stored["versions"])
+    assert stored["seeds"] == {"values": 3}
+    assert (tmp_path / "new" / "toy" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in (tmp_path / "new" / "toy").iterdir()) == ["figure.png", "verdict.json"]
+
+
+@pytest.mark.parametrize(("claim", "consistent", "rejected"), [(toy(0.5), False, True), (toy(0.0, False), True, False)])
+def test_a_false_claim_and_a_control_that_goes_unnoticed_fail(tmp_path, claim, consistent, rejected):
+    verdict, _ = harness.check(claim, tmp_path, quick=True)
+    assert not verdict["passed"]
+    assert (verdict["consistent"], verdict["control"]["rejected"]) == (consistent, rejected)
+
+
+def test_a_run_that_breaks_leaves_the_old_verdict_whole(tmp_path):
+    harness.check(toy(0.0), tmp_path)
+    before = (tmp_path / "verdict.json").read_bytes()
+
+    def run(quick, say):
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        harness.check(harness.Claim("toy", "", "", run), tmp_path)
+    assert (tmp_path / "verdict.json").read_bytes() == before
+
+
+def test_command_exits_0_only_if_the_claim_passes(tmp_path, only):
+    for mean, code, words in ((0.0, 0, "The claim stands"), (0.5, 1, "does NOT stand")):
+        only(toy(mean))
+        result = CliRunner().invoke(command.main, ["toy", "--quick", "--output", str(tmp_path)])
+        assert result.exit_code == code
+        assert words in result.output
+        assert (tmp_path / "toy-quick" / "verdict.json").is_file()
+
+
+def test_command_lists_claims_and_refuses_unknown_ones(tmp_path):
+    assert list(harness.claims()) == ["fraction_law", "placement"]
+    listing = CliRunner().invoke(command.main, [])
+    assert listing.exit_code == 0
+    assert "placement: Where the norm stands" in listing.output
+    wrong = CliRunner().invoke(command.main, ["placemnt"])
+    assert wrong.exit_code == 2
+    assert "the claims are fraction_law, placement" in wrong.output
+    (tmp_path / "file").write_text("")
+    wrong = CliRunner().invoke(command.main, ["placement", "--output", str(tmp_path / "file")])
+    assert wrong.exit_code == 2
+    assert "choose another --output" in wrong.output
+
+
+def test_holm_and_power():
+    assert harness.holm([0.001, 0.04, np.nan, 0.02], 0.05).tolist() == [True, True, False, True]
+    assert harness.holm([0.02, 0.03, 0.04], 0.05).tolist() == [False, False, False]
+    assert harness.holm([], 0.05).tolist() == []
+    assert harness.power_of_z(0.0, 0.05, 10) == pytest.approx(0.005)
+    z = np.random.default_rng(0).standard_normal(200_000) + 2.5
+    assert harness.power_of_z(2.5, 0.05, 4) == pytest.approx(np.mean(abs(z) > stats.norm.isf(0.05 / 8)), abs=0.005)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2e-4, 0.47, 19.0])
+def test_law_seen_through_finitely_many_samples(gamma):
+    pmf = fraction_law.folded_pmf(gamma, 100)
+    law = ib.ClassFraction(gamma)
+    assert pmf.sum() == pytest.approx(1.0, abs=1e-11)
+    assert pmf == pytest.approx(pmf[::-1], abs=1e-13)
+    fraction = np.arange(101) / 100
+    assert pmf @ (fraction - 0.5) ** 2 == pytest.approx(law.finite_variance(100), rel=1e-10)
+    assert pmf @ np.maximum(fraction, 1 - fraction) == pytest.approx(law.finite_max(100)[0], rel=1e-9)
+
+
+def test_power_of_the_fraction_law_is_what_repeated_runs_find():
+    right, wrong = (fraction_law.folded_pmf(gamma, 500) for gamma in (0.47, 0.6))
+    cell = {"divergence": fraction_law._divergence(right, wrong), "networks": 600}
+    rng = np.random.default_rng(1)
+    runs = rng.choice(501, size=(400, 600), p=right / right.sum())
+    rejected = np.mean([fraction_law._chi_square(counts, wrong) < 0.05 / 2 for counts in runs])
+    assert fraction_law.power(cell, 2) == pytest.approx(rejected, abs=4 * 0.5 / 20)
+    level = np.mean([fraction_law._chi_square(counts, right) < 0.05 for counts in runs])
+    assert level == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / 400))
+
+
+def _row(**changes):
+    row = {
+        "inputs": "digits", "cell": "batch before", "depth": 5, "width": 256, "quantity": "gamma", "networks": 200,
+        "theory": 0.30, "estimate": 0.315, "error": 0.002, "total_error": 0.002, "z": 7.5, "p_value": 1e-9,
+        "status": "approximate", "reason": "approximate",
+    }  # fmt: skip
+    return row | changes
+
+
+def test_approximate_theory_is_held_to_the_accuracy_it_states():
+    wide = _row(width=1024, theory=0.33, estimate=0.3305, z=0.25, p_value=0.8)
+    rows = [_row(), wide, _row(estimate=0.36)]
+    placement._bound_approximate(rows[:2])
+    assert [row["allowed"] for row in rows[:2]] == pytest.approx([0.02, 0.005])
+    assert rows[0]["z"] == 0.0
+    placement._bound_approximate([rows[2], wide | {"status": "approximate"}])
+    assert rows[2]["z"] == pytest.approx(20.0)
+    alone = [_row()]
+    placement._bound_approximate(alone)
+    assert alone[0]["status"] == "shown"
+    placement.judge(rows + alone)
+    assert [row["rejected"] for row in rows + alone] == [False, False, True, False]
+
+
+def test_placement_compares_a_cell_and_feels_its_control():
+    rows = placement._compared("gaussian", "none", 1, 256, networks=200, seed=1)
+    assert [row["quantity"] for row in rows] == list(placement.QUANTITIES)
+    assert all(row["status"] == "tested" and abs(row["z"]) < 4.5 for row in rows)
+    assert max(abs(row["control_shift"]) for row in rows) > 4
+    exact = placement._compared("gaussian", "batch after", 1, 256, networks=3, seed=1)
+    assert [row["status"] for row in exact] == ["exact", "shown", "shown"]
+    assert exact[0]["control_z"] is None
