@@ -142,7 +142,7 @@ _ARC_COSINE = "Cho and Saul, Kernel methods for deep learning, NeurIPS 2009, eq.
 
 relu = _piecewise_linear("relu", 0.0, 1.0, _relu_expression, "activations.relu", _ARC_COSINE)
 abs = _piecewise_linear("abs", -1.0, 1.0, _sympy_function("Abs"), "activations.abs", _ARC_COSINE)
-linear = _piecewise_linear("linear", 1.0, 1.0, _symbol, "activations.linear", "phi(x) = x")
+linear = _piecewise_linear("linear", 1.0, 1.0, _symbol, "activations.linear", "Saxe, McClelland and Ganguli, arXiv:1312.6120 (deep linear networks)")
 erf = ActivationFunction(
     name="erf",
     function=special.erf,
@@ -158,7 +158,7 @@ tanh = ActivationFunction(
     derivative=lambda x: 1 - np.tanh(x) ** 2,
     expression=_sympy_function("tanh"),
     code="activations.tanh",
-    reference="no closed form: quadrature",
+    reference="LeCun, Bottou, Orr and Müller, Efficient backprop, 1998; moments by quadrature",
 )
 gelu = ActivationFunction(
     name="gelu",
@@ -280,7 +280,7 @@ def from_function(f, derivative, kinks=(), name="user"):
     f, derivative : callable
         Elementwise on float arrays: phi and phi'. At a kink the derivative may return either side.
     kinks : sequence of float
-        Every point where f or its slope jumps. Quadrature splits there; a kink left out costs accuracy.
+        Every point where f or its slope jumps. Quadrature splits there, and refuses a function with a kink left out.
     name : str
         Used in tables and plots.
 

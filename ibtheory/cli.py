@@ -85,7 +85,7 @@ def main():
 @_options(_NETWORK, _NORM, _DATA, _WIDTH_TERMS, _SAVE, _JSON)
 @_plain_errors
 def predict(as_json, output, **options):
-    """Theory: the law of the class fractions of one network."""
+    """Theory, with its terms in 1/width: the law of the class fractions of one network."""
     net, x, shared = _setting(options)
     _hand_over(_predicted(net, x, shared, options), output, as_json)
 
@@ -103,7 +103,7 @@ def simulate(as_json, output, **options):
 @_options(_NETWORK, _NORM, _DATA, _NETWORKS, _WIDTH_TERMS, _ALPHA, _SAVE, _JSON)
 @_plain_errors
 def compare(as_json, output, **options):
-    """Theory against simulation, quantity by quantity."""
+    """Theory, with its terms in 1/width, against simulation, quantity by quantity."""
     from ibtheory.comparison import compare as compared
 
     net, x, shared = _setting(options)

@@ -27,6 +27,7 @@ FLOORS = [
     ["_page"],
     ["reporting"],
     ["cli"],
+    ["__main__"],
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 LAZY = {"sympy", "matplotlib", "torch", "hypothesis", "sklearn", "jinja2", "PIL"}

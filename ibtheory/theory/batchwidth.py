@@ -5,9 +5,9 @@ the width; what the width changes is how its entries vary around their infinite-
 is taken as the subtraction of the neuron mean m: for two samples at correlation 0 and width n the variances D of an
 off-diagonal and A of a diagonal entry obey
 
-    D' = chi_0^2 D + 1/n,     A' = alpha^2 A + (kurtosis - 1)/n,
+    D' = chi_0^2 D + 1/n,     A' = eta^2 A + (kurtosis - 1)/n,
 
-with chi_0 = a_1^2 / Var phi and alpha = E z phi' (phi - m) / Var phi. The variance of a neuron over the batch varies
+with chi_0 = a_1^2 / Var phi and eta = E z phi' (phi - m) / Var phi. The variance of a neuron over the batch varies
 with them, by 2 D; for homogeneous phi that drops out. On concrete data the noise of finitely many neurons is read off
 drawn neurons, with their own means and variances over the batch.
 """
