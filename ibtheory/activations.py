@@ -142,7 +142,14 @@ _ARC_COSINE = "Cho and Saul, Kernel methods for deep learning, NeurIPS 2009, eq.
 
 relu = _piecewise_linear("relu", 0.0, 1.0, _relu_expression, "activations.relu", _ARC_COSINE)
 abs = _piecewise_linear("abs", -1.0, 1.0, _sympy_function("Abs"), "activations.abs", _ARC_COSINE)
-linear = _piecewise_linear("linear", 1.0, 1.0, _symbol, "activations.linear", "Saxe, McClelland and Ganguli, arXiv:1312.6120 (deep linear networks)")
+linear = _piecewise_linear(
+    "linear",
+    1.0,
+    1.0,
+    _symbol,
+    "activations.linear",
+    "Saxe, McClelland and Ganguli, arXiv:1312.6120 (deep linear networks)",
+)
 erf = ActivationFunction(
     name="erf",
     function=special.erf,
