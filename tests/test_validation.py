@@ -142,33 +142,42 @@ def test_power_of_the_fraction_law_is_what_repeated_runs_find():
 
 def _row(**changes):
     row = {
-        "inputs": "digits", "cell": "batch before", "depth": 5, "width": 256, "quantity": "gamma", "networks": 200,
-        "theory": 0.30, "estimate": 0.315, "error": 0.002, "total_error": 0.002, "z": 7.5, "p_value": 1e-9,
-        "status": "approximate", "reason": "approximate",
+        "inputs": "digits", "cell": "batch before", "depth": 5, "width": 256, "quantity": "gamma", "z": 0.0,
+        "theory": 0.30, "estimate": 0.315, "total_error": 0.002, "freedom": 200.0,
+        "status": "approximate", "reason": "",
     }  # fmt: skip
     return row | changes
 
 
 def test_approximate_theory_is_held_to_the_accuracy_it_states():
-    wide = _row(width=1024, theory=0.33, estimate=0.3305, z=0.25, p_value=0.8)
-    rows = [_row(), wide, _row(estimate=0.36)]
-    placement._bound_approximate(rows[:2])
-    assert [row["allowed"] for row in rows[:2]] == pytest.approx([0.02, 0.005])
-    assert rows[0]["z"] == 0.0
-    placement._bound_approximate([rows[2], wide | {"status": "approximate"}])
-    assert rows[2]["z"] == pytest.approx(20.0)
-    alone = [_row()]
-    placement._bound_approximate(alone)
-    assert alone[0]["status"] == "shown"
-    placement.judge(rows + alone)
-    assert [row["rejected"] for row in rows + alone] == [False, False, True, False]
+    rows = [
+        _row(),
+        _row(width=1024, theory=0.33, estimate=0.33),
+        _row(inputs="gaussian"),
+        _row(cell="none", estimate=1),
+    ]
+    rows[3]["status"] = "shown"
+    placement.allow_remainder(rows)
+    assert [row["allowed"] for row in rows] == pytest.approx([0.02, 0.005, 0.0, 0.0])
+    assert rows[2]["status"] == "shown"  # one width does not say how large the correction is
+    placement.judge(rows)
+    assert not any(row["rejected"] for row in rows)
+    rows[0]["estimate"] = 0.33
+    placement.judge(rows)
+    assert [row["rejected"] for row in rows] == [True, False, False, False]
+
+
+def test_remainder_allowed_is_the_next_order_of_the_expansion():
+    rows = [_row(width=width, theory=1 - 25.6 / width, status="tested") for width in (256, 1024)]
+    placement.allow_remainder(rows)
+    assert [row["allowed"] for row in rows] == pytest.approx([25 / 256 * 0.1, 25 / 1024 * 0.025])
 
 
 def test_placement_compares_a_cell_and_feels_its_control():
     rows = placement._compared("gaussian", "none", 1, 256, networks=200, seed=1)
     assert [row["quantity"] for row in rows] == list(placement.QUANTITIES)
     assert all(row["status"] == "tested" and abs(row["z"]) < 4.5 for row in rows)
-    assert max(abs(row["control_shift"]) for row in rows) > 4
+    assert max(abs(row["estimate"] - row["control_theory"]) / row["control_error"] for row in rows) > 4
     exact = placement._compared("gaussian", "batch after", 1, 256, networks=3, seed=1)
     assert [row["status"] for row in exact] == ["exact", "shown", "shown"]
-    assert exact[0]["control_z"] is None
+    assert exact[0]["control_theory"] is None

@@ -106,10 +106,11 @@ def _centred(averages, m, noise):
 
 
 def _normalized(kernel, variance, value, weights):
-    """Behind BatchNorm: divided by the variance over the batch; the mean shift of an entry is taken out."""
+    """Behind BatchNorm: divided by the variance over the batch, whose own shift is taken out, like that of the mean."""
     shift = kernel.shift / variance
-    diagonal, off = weights @ shift[:, :2].mean(axis=1), weights @ shift[:, 2]
-    return pairs.Kernel(value, shift - np.array([diagonal, diagonal, off]), kernel.cov / variance**2)
+    off = weights @ shift[:, 2]
+    diagonal = weights @ shift[:, :2].mean(axis=1) - off
+    return pairs.Kernel(value, shift - off - diagonal * value, kernel.cov / variance**2)
 
 
 def _with_varying_variance(kernel, phi, off):

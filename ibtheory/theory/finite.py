@@ -20,8 +20,9 @@ from ibtheory.layers import Activation, BatchNorm, Dense, LayerNorm, RMSNorm
 from ibtheory.theory import batchwidth, pairs
 from ibtheory.theory.pairs import Kernel
 
-_SAMPLED = 512  # pairs of samples of a dataset whose correction is computed, in four parts
-_PARTS = 4
+_PARTS = 4  # of the pairs of a dataset whose correction is computed; their spread is its error
+_MOST = 512  # pairs in a part
+_STEADY = 0.03  # change of a correlation, with BatchNorm on a dataset, beyond which the correction is not used
 _RANGE = 0.5  # relative change of gamma beyond which the expansion is said to leave its range
 
 
@@ -56,12 +57,24 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
         shift, change = corrections[index % len(corrections)]
         results.append((table + shift, agreement + np.array([change, -change])))
     if batch and not moments.exchangeable:
+        if _moved(replicas, results) > _STEADY:
+            notes.append(
+                "the expansion in 1/width leaves its range: at this depth a few samples dominate the batch variance; "
+                "predicted at infinite width"
+            )
+            return replicas
         notes.append(
             "the terms of order 1/width take the centring of BatchNorm sample by sample; on correlated data they are "
             "right to about half their size"
         )
     _note_range(replicas[0][0], results[0][0], net.width, notes)
     return results
+
+
+def _moved(before, after):
+    """Largest change of a cross-sample moment by the corrections, relative to the same-sample moment."""
+    same, cross = np.mean([table[:, :2] for table, _ in before], axis=0).T
+    return np.max(np.abs(np.mean([table[:, 1] for table, _ in after], axis=0) - cross) / same)
 
 
 def _note_range(before, after, width, notes):
@@ -118,9 +131,7 @@ def _pairs(moments, features, seed):
     if moments.exchangeable:
         i, j = (index.ravel() for index in np.indices(cross.shape))
     else:
-        rng = np.random.default_rng([seed, 1])
-        i = rng.integers(groups, size=_SAMPLED)
-        j = (i + rng.integers(1, groups, size=_SAMPLED)) % groups
+        i, j = _sampled(groups, np.random.default_rng([seed, 1]))
     value = np.stack([same[i], same[j], cross[i, j]], axis=-1)
     cov = np.zeros((len(i), 3, 3))
     if moments.exchangeable:
@@ -131,6 +142,16 @@ def _pairs(moments, features, seed):
             cov[:, k, 2] = cov[:, 2, k] = 2 * spread[g] * cross[i, j]
         cov[:, 2, 2] = common[i] * spread[j] + common[j] * spread[i] + spread[i] * spread[j]
     return Kernel(value, np.zeros_like(value), cov / features), i, j
+
+
+def _sampled(count, rng):
+    """Pairs of distinct samples: in each part every sample (or a random subset) once as first and once as second."""
+    first, second = [], []
+    for _ in range(_PARTS):
+        chosen = rng.permutation(count)[:_MOST]
+        first.append(chosen)
+        second.append(np.roll(chosen, 1))
+    return np.concatenate(first), np.concatenate(second)
 
 
 def _correction(blocks, weights, kernel, classes):
