@@ -334,8 +334,8 @@ class ClassFraction:
             return _joint_finite_max(self, samples)
         if self.gamma == 0:
             return float(_larger_count(np.zeros(1), samples)[0]), 0.0
-        step = min(0.05, 0.5 / math.sqrt(samples))
-        missing = self._law.average(lambda x: 1 - _larger_count(x, samples), step / min(1, math.sqrt(self.gamma)))
+        step = min(0.05, 0.5 / math.sqrt(samples * min(1.0, self.gamma)))
+        missing = self._law.average(lambda x: 1 - _larger_count(x, samples), step)
         return 1 - missing, 0.0
 
 

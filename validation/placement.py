@@ -24,9 +24,11 @@ CELLS = {
 }
 QUANTITIES = ("gamma", "gamma_effective", "class_fraction_variance")
 NETWORKS = {256: {1: 2000, 5: 600, 20: 600}, 1024: {1: 400, 5: 150, 20: 100}}
-SLOPE = 0.05  # of the leaky ReLU that the negative control predicts
+SLOPE = 0.05  # of the leaky ReLU that the negative control predicts ...
+BIAS_VARIANCE = 0.01  # ... or, for LayerNorm after, whose gamma hardly feels a slope, the variance of biases
+GROWTH = 5.0  # of the expansion's parameter per layer, over width
 FELT = 0.99  # power from which on a cell has to reject the control
-DATA_SEED = 0
+DATA_SEED, FIRST_SEED = 0, 1001
 
 _APPROXIMATE = "right to about half their size"
 _OUT_OF_RANGE = "leaves its range"
@@ -42,11 +44,13 @@ def run(quick, say):
     cases = list(_cases(quick))
     records = []
     for number, (inputs, cell, depth, width) in enumerate(cases):
-        rows = _compared(inputs, cell, depth, width, NETWORKS[width][depth] // (4 if quick else 1), seed=number + 1)
+        rows = _compared(
+            inputs, cell, depth, width, NETWORKS[width][depth] // (4 if quick else 1), seed=FIRST_SEED + number
+        )
         records += rows
         words = " ".join(f"{row['theory']:.4g}/{row['estimate']:.4g}" for row in rows)
         say(f"[{number + 1}/{len(cases)}] {inputs} {cell} depth {depth} width {width}: {words}")
-    _bound_approximate(records)
+    allow_remainder(records)
     judge(records)
     control = _control(records)
     return Outcome(
@@ -79,9 +83,16 @@ def _predicted(inputs, cell, net, *, law):
     return ib.predict(net, _data(inputs), width="leading")
 
 
-def _network(cell, depth, width, activation="relu"):
+def _network(cell, depth, width, **changes):
     norm, placement = CELLS[cell]
-    return ib.mlp(width, depth, norm=norm, placement=placement, activation=activation)
+    return ib.mlp(width, depth, norm=norm, placement=placement, **changes)
+
+
+def _wrong_network(cell, depth, width):
+    """What the negative control predicts instead."""
+    if cell == "layer after":
+        return _network(cell, depth, width, bias_variance=BIAS_VARIANCE)
+    return _network(cell, depth, width, activation=ib.activations.leaky_relu(SLOPE))
 
 
 def _compared(inputs, cell, depth, width, networks, seed):
@@ -93,8 +104,8 @@ def _compared(inputs, cell, depth, width, networks, seed):
     ensemble = ib.simulate(net, _data(inputs), networks=networks, seed=seed)
     wrong = None
     if inputs == "gaussian" or (width == 256 and not batch):  # elsewhere its theory takes minutes and adds nothing new
-        leaky = _network(cell, depth, width, ib.activations.leaky_relu(SLOPE))
-        wrong = replace(_predicted(inputs, cell, leaky, law=inputs == "gaussian"), network=net)
+        predicted = _predicted(inputs, cell, _wrong_network(cell, depth, width), law=inputs == "gaussian")
+        wrong = replace(predicted, network=net)
     setting = {
         "inputs": inputs, "cell": cell, "depth": depth, "width": width, "networks": networks, "seed": seed,
         "theory_of": "law" if law else "draw",
@@ -108,26 +119,25 @@ def _compared(inputs, cell, depth, width, networks, seed):
 
 
 def _rows(prediction, ensemble):
-    """The rows of the logits by quantity, with p-values that know how few parts sampled theory is the mean of."""
+    """The rows of the logits by quantity, with degrees of freedom that know of how few parts theory is the mean."""
     rows = {}
     compared = ib.compare(prediction, ensemble, quantities=QUANTITIES)
     for row in compared.rows[compared.rows["layer"] == "logits"]:
         name = str(row["quantity"])
-        values = {key: float(row[key]) for key in ("theory", "estimate", "error", "z", "p_value")}
+        values = {key: float(row[key]) for key in ("theory", "estimate", "error", "z")}
         difference = values["estimate"] - values["theory"]
         exact = bool(row["exact"])
         total = values["error"] if exact or not values["z"] else abs(difference / values["z"])
-        if not exact:
-            sampled = prediction.error.get(name, 0.0)
-            values["p_value"] = _p_value(values["z"], total, values["error"], sampled, ensemble.networks)
-        rows[name] = {"quantity": name} | values | {"total_error": total, "exact": exact}
+        freedom = (
+            None if exact else _freedom(total, values["error"], prediction.error.get(name, 0.0), ensemble.networks)
+        )
+        rows[name] = {"quantity": name} | values | {"total_error": total, "exact": exact, "freedom": freedom}
     return rows
 
 
-def _p_value(z, total, error, sampled, networks):
-    """Two-sided, by Student's t with Welch and Satterthwaite's degrees of freedom."""
-    freedom = total**4 / (error**4 / (networks - 1) + sampled**4 / (_REPLICAS - 1))
-    return float(2 * stats.t.sf(abs(z), freedom))
+def _freedom(total, error, sampled, networks):
+    """Welch and Satterthwaite's degrees of freedom of an error with a part from networks and one from theory."""
+    return total**4 / (error**4 / (networks - 1) + sampled**4 / (_REPLICAS - 1))
 
 
 def _status(cell, row, notes):
@@ -145,32 +155,27 @@ def _status(cell, row, notes):
 
 
 def _against(row, right):
-    """The negative control's theory and z, and how many errors it is away from theory (known before comparing)."""
+    """The negative control's theory, and the error of comparing with it."""
     if row is None or row["exact"] or right["exact"]:
-        return {"control_theory": None, "control_z": None, "control_p": None, "control_shift": None}
-    shift = (right["theory"] - row["theory"]) / row["total_error"]
-    return {
-        "control_theory": row["theory"], "control_z": row["z"], "control_p": row["p_value"], "control_shift": shift
-    }  # fmt: skip
+        return {"control_theory": None}
+    return {"control_theory": row["theory"], "control_error": row["total_error"], "control_freedom": row["freedom"]}
 
 
-def _bound_approximate(records):
-    """Test approximate rows against half their correction, which follows from two widths: it goes as 1/width."""
+def allow_remainder(records):
+    """Set what each row may differ by beyond its error; an approximate row of one width only is not tested."""
     place = {_key(row): row for row in records}
     for row in records:
-        if row["status"] != "approximate":
-            continue
-        widths = {row["width"], *(w for w in NETWORKS if (w, *_key(row)[1:]) in place)}
-        pair = [place[(w, *_key(row)[1:])] for w in sorted(widths)]
-        if len(pair) < 2 or any(other["status"] != "approximate" for other in pair):
+        row["allowed"] = 0.0
+        pair = [place.get((width, *_key(row)[1:])) for width in NETWORKS]
+        known = all(other is not None and other["status"] != "shown" for other in pair)
+        if known and row["status"] in ("tested", "approximate"):
+            part = 0.5 if row["status"] == "approximate" else GROWTH * row["depth"] / row["width"]
+            small, large = pair
+            per_width = (small["theory"] - large["theory"]) / (1 / small["width"] - 1 / large["width"])
+            row["allowed"] = part * abs(per_width) / row["width"]
+    for row in records:
+        if row["status"] == "approximate" and not row["allowed"]:
             row |= {"status": "shown", "reason": row["reason"] + "; how large they are takes two widths in range"}
-            continue
-        small, large = pair
-        per_width = (small["theory"] - large["theory"]) / (1 / small["width"] - 1 / large["width"])
-        row["allowed"] = 0.5 * abs(per_width) / row["width"]
-        excess = max(abs(row["estimate"] - row["theory"]) - row["allowed"], 0.0)
-        row["z"] = math.copysign(excess / row["total_error"], row["estimate"] - row["theory"])
-        row["p_value"] = float(2 * stats.t.sf(abs(row["z"]), row["networks"] - 1))
 
 
 def _key(row):
@@ -179,34 +184,52 @@ def _key(row):
 
 def judge(records):
     """Mark what Holm's procedure rejects among all rows that are tested, of whatever status."""
-    p = [row["p_value"] if row["status"] != "shown" else math.nan for row in records]
-    for row, rejected in zip(records, holm(p, LEVEL), strict=True):
+    for row in records:
+        row["p_value"] = math.nan
+        if row["status"] == "exact":
+            row["p_value"] = float(row["z"] == 0)
+        elif row["status"] != "shown":
+            row["p_value"] = _p_value(row, row["theory"], row["total_error"], row["freedom"])
+    for row, rejected in zip(records, holm([row["p_value"] for row in records], LEVEL), strict=True):
         row["rejected"] = bool(rejected)
 
 
+def _p_value(row, theory, error, freedom):
+    """Two-sided, of what is left of a difference beyond the remainder allowed."""
+    excess = max(abs(row["estimate"] - theory) - row["allowed"], 0.0)
+    return float(2 * stats.t.sf(excess / error, freedom))
+
+
 def _control(records):
-    """Theory of a leaky ReLU against the simulated ReLU, in every group (inputs, cell) that can feel it."""
-    rows = [row for row in records if row["control_z"] is not None and row["status"] == "tested"]
-    power = power_of_z([row["control_shift"] for row in rows], LEVEL, len(rows))
-    rejected = holm([row["control_p"] for row in rows], LEVEL)
+    """Theory of a wrong network against the simulated one, in every group (inputs, cell) that can feel it."""
+    rows = [row for row in records if row["control_theory"] is not None and row["status"] == "tested"]
+    # a remainder may point to the control and is then allowed once more: power is that of the worst case
+    apart = [abs(row["theory"] - row["control_theory"]) - 2 * row["allowed"] for row in rows]
+    shifts = [max(distance, 0.0) / row["control_error"] for distance, row in zip(apart, rows, strict=True)]
+    power = power_of_z(shifts, LEVEL, len(rows))
+    found = holm(
+        [_p_value(row, *(row[f"control_{key}"] for key in ("theory", "error", "freedom"))) for row in rows], LEVEL
+    )
     groups = {}
-    for row, chance, found in zip(rows, power, rejected, strict=True):
-        row |= {"control_power": float(chance), "control_rejected": bool(found)}
+    for row, chance, rejected in zip(rows, power, found, strict=True):
+        row |= {"control_power": float(chance), "control_rejected": bool(rejected)}
+        row["control_z"] = (row["estimate"] - row["control_theory"]) / row["control_error"]
         group = groups.setdefault(f"{row['inputs']}, {row['cell']}", {"power": 0.0, "rejected": 0, "rows": 0})
         group["power"] = max(group["power"], float(chance))
-        group["rejected"] += int(found)
+        group["rejected"] += int(rejected)
         group["rows"] += 1
     feeling = {name: group for name, group in groups.items() if group["power"] >= FELT}
     return Control(
-        description=f"the same rows against the theory of leaky_relu({SLOPE}) instead of relu, for every inputs and "
-        "placement whose rows can feel it. BatchNorm after cannot: its gamma is -1/N whatever the activation",
+        description=f"the same rows against the theory of leaky_relu({SLOPE}) instead of relu (LayerNorm after: of "
+        f"biases of variance {BIAS_VARIANCE}), in every inputs and placement whose rows can feel it. BatchNorm after "
+        "cannot: its gamma is -1/N whatever the activation",
         rejected=bool(feeling) and all(group["rejected"] for group in feeling.values()),
         power=min((group["power"] for group in feeling.values()), default=0.0),
         numbers={
             "groups": groups,
             "rows": len(rows),
             "expected_rejections": float(power.sum()),
-            "rejections": int(rejected.sum()),
+            "rejections": int(found.sum()),
         },
     )
 
@@ -214,7 +237,14 @@ def _control(records):
 def _counts(records):
     states = [row["status"] for row in records]
     counts = {state: states.count(state) for state in ("tested", "exact", "approximate", "shown")}
-    return counts | {"rejected": sum(row["rejected"] for row in records)}
+    band = _band(records)
+    beyond = sum(row["status"] == "tested" and abs(row["z"]) > band for row in records)
+    return counts | {"rejected": sum(row["rejected"] for row in records), "beyond": beyond}
+
+
+def _band(records):
+    """Largest |z| that all tested rows together let pass (Bonferroni, the first step of Holm)."""
+    return stats.norm.isf(LEVEL / (2 * sum(row["status"] != "shown" for row in records)))
 
 
 def _worst(records):
@@ -223,16 +253,19 @@ def _worst(records):
 
 def _summary(records):
     head = f"{'inputs':<9}{'cell':<14}{'depth':>5}{'width':>6}  {'quantity':<24}"
-    lines = [f"{head}{'theory':>11}{'simulation':>12}{'error':>10}{'z':>7}"]
+    lines = [f"{head}{'theory':>11}{'simulation':>12}{'error':>10}{'allowed':>10}{'z':>7}"]
     for row in sorted(records, key=lambda row: (row["inputs"], [*CELLS].index(row["cell"]), row["depth"])):
+        state = "" if row["status"] == "tested" else row["status"]
         line = f"{row['inputs']:<9}{row['cell']:<14}{row['depth']:>5}{row['width']:>6}  {row['quantity']:<24}"
-        line += f"{row['theory']:>11.4g}{row['estimate']:>12.4g}{row['total_error']:>10.2g}{row['z']:>7.2f}"
-        lines.append(f"{line}  {'' if row['status'] == 'tested' else row['status']}{' REJECTED' * row['rejected']}")
+        line += f"{row['theory']:>11.4g}{row['estimate']:>12.4g}{row['total_error']:>10.2g}{row['allowed']:>10.1g}"
+        lines.append(f"{line}{row['z']:>7.2f}  {state}{' REJECTED' * row['rejected']}")
     counts, worst = _counts(records), _worst(records)
     lines.append(
         f"{counts['tested']} quantities tested, {counts['exact']} compared to rounding, {counts['approximate']} tested "
         f"against the stated accuracy of an approximate theory, {counts['shown']} shown only (reasons in the verdict); "
-        f"{counts['rejected']} rejected, worst tested |z| {abs(worst['z']):.2f}"
+        f"{counts['rejected']} rejected; {counts['beyond']} tested ones lie beyond the band before the remainder is "
+        f"allowed, worst |z| {abs(worst['z']):.2f}: {worst['inputs']} {worst['cell']} depth {worst['depth']} width "
+        f"{worst['width']} {worst['quantity']}"
     )
     return "\n".join(lines)
 
@@ -252,11 +285,11 @@ def figure(records):
         title = "Gaussian inputs, 1000 features" if kind == "gaussian" else "handwritten digits"
         axes[0, column].set_title(f"{title}, {SAMPLES} samples", fontsize="medium")
         _draw_gamma(axes[0, column], rows)
-        _draw_scores(axes[1, column], rows, sum(row["status"] in ("tested", "approximate") for row in records))
+        _draw_scores(axes[1, column], rows, _band(records))
         axes[1, column].set_xticks(range(len(CELLS)), [cell.replace(" ", "\n") for cell in CELLS])
     axes[0, 0].set_ylabel(r"$\gamma_{eff}$ of the logits")
     axes[1, 0].set_ylabel("z-score (simulation $-$ theory)")
-    axes[0, -1].legend(handles=_legend(), frameon=False, fontsize="small", loc="upper right", ncols=2)
+    axes[0, 0].legend(handles=_legend(), frameon=False, fontsize="small", loc="lower left", ncols=2)
     handles, labels = axes[1, 0].get_legend_handles_labels()
     sheet.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small")
     for ax in axes.flat:
@@ -273,32 +306,33 @@ def _place(row):
 def _draw_gamma(ax, rows):
     for row in (row for row in rows if row["quantity"] == "gamma_effective"):
         x = _place(row)
-        if row["status"] != "shown" or abs(row["theory"]) < 2e-2:
-            ax.plot([x - 0.09, x + 0.09], [row["theory"]] * 2, color=THEORY, linewidth=2.2, zorder=1)
+        ax.plot([x - 0.09, x + 0.09], [row["theory"]] * 2, color=THEORY, linewidth=2.2, zorder=1)
         ax.errorbar(
             x, row["estimate"], row["error"], fmt=_MARKERS[row["depth"]], color=SIMULATION, markersize=5, elinewidth=1,
             markerfacecolor=SIMULATION if row["width"] == 256 else "white", zorder=2,
         )  # fmt: skip
     ax.axhline(1.0, color=INK, linestyle=":", linewidth=1)
     ax.set_yscale("symlog", linthresh=1e-3, linscale=0.5)
-    ax.set_ylim(-0.01, 60)
+    ax.set_ylim(-0.1, 60)
 
 
-def _draw_scores(ax, rows, tests):
-    band = stats.norm.isf(LEVEL / (2 * tests))
+def _draw_scores(ax, rows, band):
     reach = 30
-    ax.axhspan(-band, band, color="#EEEEEE", zorder=0, label=f"consistent, all {tests} together")
+    ax.axhspan(-band, band, color="#EEEEEE", zorder=0, label="consistent, all together")
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
+    tested = [row for row in rows if row["status"] in ("tested", "approximate")]
+    beyond = [row for row in tested if abs(row["z"]) > band]
     kinds = (
-        ("z", SIMULATION, ".", "theory", lambda row: row["status"] in ("tested", "approximate")),
-        ("control_z", THEORY, "x", f"negative control, slope {SLOPE}", lambda row: row["status"] == "tested"),
-        ("z", "#999999", "+", "approximate theory, not tested", lambda row: row["status"] == "shown"),
+        ("z", SIMULATION, ".", "theory", [row for row in tested if abs(row["z"]) <= band]),
+        ("z", SIMULATION, "D", "theory, within its remainder", [row for row in beyond if not row["rejected"]]),
+        ("z", INK, "*", "theory, rejected", [row for row in beyond if row["rejected"]]),
+        ("control_z", THEORY, "x", "negative control", [row for row in tested if "control_z" in row]),
+        ("z", "#777777", "+", "shown only", [row for row in rows if row["status"] == "shown"]),
     )
     for name, color, marker, label, chosen in kinds:
-        points = [(_place(row), row[name]) for row in rows if chosen(row) and row[name] is not None]
-        if points:
-            x, z = np.array(points).T
-            ax.scatter(x, np.clip(z, -reach, reach), color=color, marker=marker, s=26, linewidths=1, label=label)
+        z = np.array([row[name] for row in chosen], dtype=float).clip(-reach, reach)
+        x = [_place(row) for row in chosen]
+        ax.scatter(x, z, color=color, marker=marker, s=26, linewidths=1, label=label, zorder=2)
     ax.set_yscale("symlog", linthresh=4.0, linscale=1.5)
     ax.set_yticks([-30, -10, -4, -2, 0, 2, 4, 10, 30], ["−30", "−10", "−4", "−2", "0", "2", "4", "10", "30"])
     ax.set_ylim(-1.1 * reach, 1.1 * reach)
