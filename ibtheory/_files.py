@@ -65,8 +65,8 @@ def read_csv(path):
         )
     except ValueError as error:
         raise ValueError(
-            f"{path.name} is not numeric: {str(error).rstrip('.')}. Every cell must be a number, all lines equally long; "
-            "the first line may be a header; a last column named 'y' or 'label' is taken as labels"
+            f"{path.name} is not numeric: {str(error).rstrip('.')}. Every cell must be a number, all lines equally "
+            "long; the first line may be a header; a last column named 'y' or 'label' is taken as labels"
         ) from error
     if not labelled:
         return cells, None
