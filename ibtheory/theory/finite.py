@@ -24,6 +24,8 @@ _PARTS = 4  # of the pairs of a dataset whose correction is computed; their spre
 _MOST = 512  # pairs in a part
 _STEADY = 0.03  # change of a correlation, with BatchNorm on a dataset, beyond which the correction is not used
 _RANGE = 0.5  # relative change of gamma beyond which the expansion is said to leave its range
+_NEXT = 5.0  # next order over this one, in units of depth/width: the parameter of the expansion grows so per layer
+_FELT = 0.01  # relative size of the next order from which it is worth a word
 
 
 def corrected(net, steps, moments, tape, replicas, seed, notes):
@@ -67,7 +69,7 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
             "the terms of order 1/width take the centring of BatchNorm sample by sample; on correlated data they are "
             "right to about half their size"
         )
-    _note_range(replicas[0][0], results[0][0], net.width, notes)
+    _note_range(replicas[0][0], results[0][0], net.width, len(blocks) - 1, notes)
     return results
 
 
@@ -77,13 +79,19 @@ def _moved(before, after):
     return np.max(np.abs(np.mean([table[:, 1] for table, _ in after], axis=0) - cross) / same)
 
 
-def _note_range(before, after, width, notes):
+def _note_range(before, after, width, depth, notes):
     gamma = before[-1, 1] / before[-1, 2]
     new = after[-1, 1] / after[-1, 2]
+    remainder = _NEXT * depth / width * abs(new - gamma)
     if abs(new - gamma) > _RANGE * max(abs(gamma), 0.1):
         notes.append(
             f"the expansion in 1/width leaves its range at width {width}: gamma {gamma:.3g} becomes {new:.3g}; "
             "trust the simulation, or a larger width"
+        )
+    elif remainder > _FELT * abs(new):
+        notes.append(
+            f"terms of order (depth/width)^2 are left out; they may change gamma by up to about {remainder:.2g} "
+            f"at depth {depth} and width {width}"
         )
 
 

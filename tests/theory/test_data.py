@@ -122,7 +122,17 @@ def test_leading_terms_without_norm(width, moment, effective):
     p = ib.predict(ib.mlp(width, 20), ib.GaussianInputs(1000), width="leading")
     assert p.gamma == pytest.approx(moment, rel=1e-4)
     assert p.gamma_effective == pytest.approx(effective, rel=1e-4)
-    assert bool(p.notes) == (width == 64)
+    assert ["range" in note for note in p.notes] == [width == 64]
+
+
+def test_next_order_is_named_where_it_is_felt():
+    net = ib.mlp(512, 20)
+    change = (
+        ib.predict(net, ib.GaussianInputs(1000)).gamma - ib.predict(net, ib.GaussianInputs(1000), width="leading").gamma
+    )
+    (note,) = ib.predict(net, ib.GaussianInputs(1000), width="leading").notes
+    assert f"by up to about {5 * 20 / 512 * change:.2g} at depth 20 and width 512" in note
+    assert ib.predict(ib.mlp(4096, 5), ib.GaussianInputs(1000), width="leading").notes == ()
 
 
 def test_layer_norm_after_leaves_a_residue_of_order_one_over_width():
