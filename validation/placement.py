@@ -137,7 +137,7 @@ def _rows(prediction, ensemble):
 
 def _freedom(total, error, sampled, networks):
     """Welch and Satterthwaite's degrees of freedom of an error with a part from networks and one from theory."""
-    return total**4 / (error**4 / (networks - 1) + sampled**4 / (_REPLICAS - 1))
+    return 1 / ((error / total) ** 4 / (networks - 1) + (sampled / total) ** 4 / (_REPLICAS - 1))
 
 
 def _status(cell, row, notes):

@@ -106,11 +106,12 @@ def _centred(averages, m, noise):
 
 
 def _normalized(kernel, variance, value, weights):
-    """Behind BatchNorm: divided by the variance over the batch, whose own shift is taken out, like that of the mean."""
+    """Behind BatchNorm: the mean over a batch and the variance over it stay what they are, so neither shifts."""
     shift = kernel.shift / variance
-    off = weights @ shift[:, 2]
-    diagonal = weights @ shift[:, :2].mean(axis=1) - off
-    return pairs.Kernel(value, shift - off - diagonal * value, kernel.cov / variance**2)
+    same, cross = weights @ shift[:, :2].mean(axis=1), weights @ shift[:, 2]
+    slope = (same - cross) / (weights @ (value[:, :2].mean(axis=1) - value[:, 2]))
+    constant = same - slope * (weights @ value[:, :2].mean(axis=1))
+    return pairs.Kernel(value, shift - constant - slope * value, kernel.cov / variance**2)
 
 
 def _with_varying_variance(kernel, phi, off):
