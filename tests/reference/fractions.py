@@ -125,3 +125,48 @@ def larger_count(samples, gamma):
         return total / samples
 
     return binary_mean(largest, gamma)
+
+
+def log_jacobian(means):
+    """log of the determinant of df/dm across the means' average, its weights by the trapezoid in plain loops."""
+    count, step = len(means), 0.1
+    matrix = np.zeros((count, count))
+    for t in np.arange(min(means) - 9, max(means) + 9, step):
+        for i in range(count):
+            for j in range(i):
+                weight = step * _density(t - means[i]) * _density(t - means[j])
+                for k in range(count):
+                    if k not in (i, j):
+                        weight *= _below(t - means[k])
+                for a, b, sign in ((i, i, 1), (j, j, 1), (i, j, -1), (j, i, -1)):
+                    matrix[a, b] += sign * weight
+    eigenvalues = np.linalg.eigvalsh(matrix)
+    return float(np.sum(np.log(eigenvalues[1:])))
+
+
+def vertex_slope(distance, gamma, classes, change=0.01):
+    """d log p/d log e of the joint density where one mean lies ``distance`` above the others, which have the share e.
+
+    By symmetry the Jacobian has two eigenvalues: of the winner against the losers, and of the losers among themselves.
+    """
+    with mp.workdps(40):
+        logs = []
+        for d in (mp.mpf(distance) - change, mp.mpf(distance) + change):
+
+            def weight(t, d, shift):
+                return (
+                    mp.npdf(t - d) * mp.npdf(t) * mp.ncdf(t) ** (classes - 2)
+                    if shift
+                    else (mp.npdf(t) ** 2 * mp.ncdf(t) ** max(classes - 3, 0) * mp.ncdf(t - d))
+                )
+
+            edges = [-12, 0, d / 2, d, d + 12]
+            winner = mp.quad(lambda t, d=d: weight(t, d, True), edges)
+            loser = mp.quad(lambda t, d=d: weight(t, d, False), edges) if classes > 2 else 0
+            share = mp.quad(lambda t, d=d: mp.npdf(t) * mp.ncdf(t) ** (classes - 2) * mp.ncdf(t - d), edges)
+            among = (classes - 1) * loser + winner
+            log_jacobian = mp.log(classes * winner) + (classes - 2) * mp.log(among)
+            log_density = -(d**2) * (classes - 1) / classes / (2 * gamma) - log_jacobian
+            logs.append((mp.log(share), log_density))
+        (e0, p0), (e1, p1) = logs
+        return float((p1 - p0) / (e1 - e0))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import log_ndtr, ndtr, ndtri, owens_t
 
-from ibtheory._agreement import REACH, midpoints, normal_density, reach
+from ibtheory.fractions.pairs import REACH, midpoints, normal_density, reach
 
 _CHUNK = 2**17  # elements of a temporary array
 _DIRECT = 300  # up to so many classes each rank has its own quadrature
@@ -35,16 +35,6 @@ def _fractions(means, offsets):
     hazard = np.exp(-0.5 * distance**2) / below
     fractions = np.einsum("nct,nt->nc", hazard, win[:, 0])
     return fractions / fractions.sum(axis=1, keepdims=True)
-
-
-def complements(fractions):
-    """1 - f, accurate relative to itself for the largest of each row."""
-    rest = 1.0 - fractions
-    rows, top = np.arange(len(fractions)), fractions.argmax(axis=1)
-    others = fractions.copy()
-    others[rows, top] = 0.0
-    rest[rows, top] = others.sum(axis=1)
-    return rest
 
 
 def ordered_means(gamma, classes):
