@@ -4,6 +4,7 @@ Numba multiplies with the BLAS of SciPy; every library that is loaded is limited
 of one process come and go: the first one limits, the last one restores.
 """
 
+import os
 import threading
 from contextlib import contextmanager
 
@@ -13,6 +14,11 @@ from threadpoolctl import ThreadpoolController
 _lock = threading.Lock()
 _entries = 0
 _limiter = None
+
+
+def cores():
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @contextmanager

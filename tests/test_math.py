@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath as mp
 import numba
 import numpy as np
 import pytest
@@ -21,8 +22,23 @@ def _tanh(x):
 
 
 @numba.njit
+def _exp(x):
+    return np.array([_math.exp(v) for v in x])
+
+
+@numba.njit
 def _log(x):
     return np.array([_math._log(v) for v in x])
+
+
+@numba.njit
+def _angle(om):
+    return np.array([_math.angle(v) for v in om])
+
+
+@numba.njit
+def _arcsine(c):
+    return np.array([_math.arcsine(v, 1 - v) for v in c])
 
 
 @numba.njit
@@ -63,6 +79,17 @@ def test_nan_and_infinity_keep_their_meaning(name):
         assert value[1:] == pytest.approx([1, -1, 0, 0], rel=4e-7)
 
 
+def test_exp_is_accurate_between_its_ends_and_keeps_nan():
+    x = np.concatenate([np.linspace(-87, 87, 40001), np.linspace(-1e-3, 1e-3, 101)]).astype(np.float32)
+    value = _exp(x)
+    assert value.dtype == np.float32
+    np.testing.assert_allclose(value, np.exp(x.astype(float)), rtol=3e-7)
+    assert _exp(np.zeros(1, np.float32))[0] == 1
+    np.testing.assert_allclose(_exp(np.array([-np.inf, np.inf], np.float32)), np.exp([-87.0, 87.0]), rtol=3e-7)
+    assert np.isnan(_exp(np.array([np.nan], np.float32))[0])
+    np.testing.assert_allclose(_exp(x.astype(float)), np.exp(x.astype(float)), rtol=1e-15)
+
+
 def test_log_is_accurate_relative_to_itself_even_near_one():
     k = np.unique(np.concatenate([np.arange(1, 4000), 2**24 - np.arange(4000), np.logspace(0, 7.2, 4000).astype(int)]))
     u = (k * 2.0**-24).astype(np.float32)
@@ -89,3 +116,17 @@ def test_the_largest_gaussian_is_finite_and_as_documented():
     assert np.abs(pair).max() == pytest.approx(math.sqrt(48 * math.log(2)), rel=1e-6)
     assert np.abs(pair).max() < 5.77
     assert np.all(_pairs(np.array([2**32 - 1], np.uint32), top) == 0)
+
+
+def test_angles_are_exact_to_the_last_bits_at_both_ends():
+    om = np.concatenate([10.0 ** np.linspace(-40, 0, 80), np.linspace(1, 2, 41)[:-1]])
+    with mp.workdps(50):
+        exact = [float(2 * mp.asin(mp.sqrt(mp.mpf(x) / 2))) for x in om]
+    np.testing.assert_allclose(_angle(om), exact, rtol=4e-16)
+    np.testing.assert_array_equal(_angle(np.array([0.0, 2.0])), [0.0, np.pi])
+
+
+def test_arcsines_are_exact_to_the_last_bits():
+    c = np.concatenate([10.0 ** np.linspace(-40, -1, 80), np.linspace(0.1, 1, 41)])
+    c = np.concatenate([c, -c])
+    np.testing.assert_allclose(_arcsine(c), [float(mp.asin(x)) for x in c], rtol=6e-16)

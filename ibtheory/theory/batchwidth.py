@@ -47,9 +47,10 @@ class Trace:
         return self.noises[row][self.chosen]
 
     def _drawn_noise(self, state, layers, rng):
-        values = population.draw(state.field, state.data, rng).values
+        particles = population.draw(state.field, state.data, rng)
         for layer, _ in layers:
-            values = population.act(layer, values, state.data.batch)
+            particles = population.behind(layer, particles, state.data)
+        values = particles.values
         blocks = values.reshape(len(values), -1, int(state.data.batch))
         values = (blocks - blocks.mean(axis=2, keepdims=True)).reshape(values.shape)
         a, b = values[:, self.first], values[:, self.second]
@@ -70,7 +71,7 @@ class Trace:
 
 
 def correction(blocks, weights, kernel, trace, classes):
-    """(shift of the table (layers, 4), shift of the mean agreement) for pairs with these weights."""
+    """(shift of the table (layers, 4), shifts of the agreements (P,)) for pairs with these weights."""
     rows = [np.zeros(4)]
     varying = kernel  # what the next BatchNorm sees of the layer below
     for block in blocks:
@@ -94,7 +95,7 @@ def correction(blocks, weights, kernel, trace, classes):
                 varying = _centred(behind, m, None if noise is None else noise * variance**2)
             rows.append(pairs.row(weights, kernel))
     final = pairs.Kernel(trace.value(-1), kernel.shift, kernel.cov)
-    return np.array(rows), float(weights @ pairs.agreement_shift(final, classes))
+    return np.array(rows), pairs.agreement_shift(final, classes)
 
 
 def _centred(averages, m, noise):

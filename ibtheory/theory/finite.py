@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from ibtheory.layers import Activation, BatchNorm, Dense, LayerNorm, RMSNorm
-from ibtheory.theory import batchwidth, pairs
+from ibtheory.theory import batchwidth, groups, pairs
 from ibtheory.theory.pairs import Kernel
 
 _PARTS = 4  # of the pairs of a dataset whose correction is computed; their spread is its error
@@ -34,7 +34,7 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
     Returns them unchanged, with a note, for networks that the expansion does not cover. ``tape`` holds the states of
     the layers at infinite width.
     """
-    blocks = _blocks(steps)
+    blocks = blocks_of(steps)
     if blocks is None:
         notes.append(
             'width="leading" covers Dense blocks with one activation and LayerNorm, RMSNorm or BatchNorm without '
@@ -42,22 +42,27 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
         )
         return replicas
     batch = any(isinstance(layer, BatchNorm) for block in blocks for layer, _ in block)
+    if batch and moments.exchangeable and len(moments.mean) > 1:
+        notes.append("the terms of order 1/width do not cover BatchNorm over groups; predicted at infinite width")
+        return replicas
     kernel, first, second = _pairs(moments, steps[0].fan_in, seed)
     trace = batchwidth.Trace([state for _, state in tape], first, second, slice(None), {})
+    labels, shares = groups.labels_of(moments, tape[0][1].data), groups.label_shares(tape[0][1].data)
     corrections = []
     for weights, chosen in _parts(moments, len(first)):
         part = Kernel(kernel.value[chosen], kernel.shift[chosen], kernel.cov[chosen])
         if batch:
-            correction = batchwidth.correction(blocks, weights, part, replace(trace, chosen=chosen), net.classes)
+            table, changes = batchwidth.correction(blocks, weights, part, replace(trace, chosen=chosen), net.classes)
         else:
-            correction = _correction(blocks, weights, part, net.classes)
-        corrections.append(correction)
+            table, changes = _correction(blocks, weights, part, net.classes)
+        change = groups.by_label(changes, weights, labels[first[chosen]], labels[second[chosen]], shares)
+        corrections.append((table, change))
     count = max(len(replicas), len(corrections))
     results = []
     for index in range(count):
-        table, agreement = replicas[index % len(replicas)]
+        summary = replicas[index % len(replicas)]
         shift, change = corrections[index % len(corrections)]
-        results.append((table + shift, agreement + np.array([change, -change])))
+        results.append(summary.shifted(shift, change))
     if batch and not moments.exchangeable:
         if _moved(replicas, results) > _STEADY:
             notes.append(
@@ -69,14 +74,14 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
             "the terms of order 1/width take the centring of BatchNorm sample by sample; on correlated data they are "
             "right to about half their size"
         )
-    _note_range(replicas[0][0], results[0][0], net.width, len(blocks) - 1, notes)
+    _note_range(replicas[0].table, results[0].table, net.width, len(blocks) - 1, notes)
     return results
 
 
 def _moved(before, after):
     """Largest change of a cross-sample moment by the corrections, relative to the same-sample moment."""
-    same, cross = np.mean([table[:, :2] for table, _ in before], axis=0).T
-    return np.max(np.abs(np.mean([table[:, 1] for table, _ in after], axis=0) - cross) / same)
+    same, cross = np.mean([summary.table[:, :2] for summary in before], axis=0).T
+    return np.max(np.abs(np.mean([summary.table[:, 1] for summary in after], axis=0) - cross) / same)
 
 
 def _note_range(before, after, width, depth, notes):
@@ -95,7 +100,7 @@ def _note_range(before, after, width, depth, notes):
         )
 
 
-def _blocks(steps):
+def blocks_of(steps):
     """The steps cut before each Dense as lists of (layer, units); None where the expansion does not apply."""
     blocks = []
     for step in steps:
@@ -163,7 +168,7 @@ def _sampled(count, rng):
 
 
 def _correction(blocks, weights, kernel, classes):
-    """(shift of the table (layers, 4), shift of the mean agreement) for pairs with these weights."""
+    """(shift of the table (layers, 4), shifts of the agreements (P,)) for pairs with these weights."""
     rows = [np.zeros(4)]
     for block in blocks:
         dense, step = block[0]
@@ -171,8 +176,7 @@ def _correction(blocks, weights, kernel, classes):
         rows.append(pairs.row(weights, kernel))
         kernel, more = _through(block[1:], kernel, step.units, weights)
         rows += more
-    change = weights @ pairs.agreement_shift(kernel, classes)
-    return np.array(rows), float(change)
+    return np.array(rows), pairs.agreement_shift(kernel, classes)
 
 
 def _through(layers, kernel, width, weights):

@@ -3,15 +3,16 @@
 A rule relies only on what the form of the state assures, and refuses with the remedy where that is not enough.
 """
 
+from dataclasses import replace
 from functools import singledispatch
 
 import numpy as np
 from scipy.special import ndtr
 
 from ibtheory import _quadrature
-from ibtheory.layers import Activation, BatchNorm, Dense, GroupNorm, LayerNorm, RMSNorm
-from ibtheory.theory import pointwise, population, sphere
-from ibtheory.theory.state import Affine, GaussianField, Particles, SphereField
+from ibtheory.layers import Activation, BatchNorm, Dense, FeaturePool, GroupNorm, LayerNorm, RMSNorm
+from ibtheory.theory import pointwise, pooling, population, sphere
+from ibtheory.theory.state import DRAWN, Affine, GaussianField, Particles, SphereField
 
 
 class Refusal(NotImplementedError):
@@ -43,7 +44,9 @@ def forward(layer, state, fan_in, rng):
 @forward.register
 def _(layer: Dense, state, fan_in, rng):
     weight, bias = layer.variances(fan_in)
-    cov, gap = weight * state.cross + bias, weight * state.gap
+    cov, gap = state.cross, weight * state.gap
+    cov *= weight
+    cov += bias
     return state.with_moments(np.zeros_like(state.mean), cov, gap, GaussianField(cov, gap))
 
 
@@ -55,20 +58,39 @@ def _(layer: Activation, state, fan_in, rng):
             f"{layer.function.name} follows an output whose law over neurons is not known (BatchNorm after an "
             'activation, or a sum with one); predict(..., closure="sampled") draws neurons instead, or simulate'
         )
-    if isinstance(field, Particles):
+    if isinstance(field, DRAWN):
         return _particles(layer, state)
     if isinstance(field, SphereField):
         field = SphereField(field.batch, (*field.chain, layer.function))
         return _on_sphere(state, field)
+    if isinstance(field, pooling.PooledField):
+        field = replace(field, chain=(*field.chain, layer.function))
+        return state.with_moments(*pooling.moments(field), field)
     field = GaussianField(field.cov, field.gap, (*field.chain, layer.function))
     return state.with_moments(*pointwise.moments(field), field)
+
+
+@forward.register
+def _(layer: FeaturePool, state, fan_in, rng):
+    field = state.field
+    if isinstance(field, DRAWN):
+        return _particles(layer, state)
+    reason = pooling.obstacle(layer, field)
+    if reason:
+        raise Refusal(f"{layer!r} {reason}; simulate instead")
+    if layer.reduction == "average":
+        mean, cov, gap = pooling.average(state, layer.size)
+        field = pooling.PooledField(GaussianField(cov, gap), layer) if _is_gaussian(state) else None
+        return state.with_moments(mean, cov, gap, field)
+    field = pooling.PooledField(field, layer)
+    return state.with_moments(*pooling.moments(field), field)
 
 
 @forward.register(LayerNorm)
 @forward.register(GroupNorm)
 def _(layer, state, fan_in, rng):
     """At infinite width a group of features is as good as all of them."""
-    if isinstance(state.field, Particles):
+    if isinstance(state.field, DRAWN):
         return _particles(layer, state)
     gap = state.gap - np.square(np.subtract.outer(state.mean, state.mean)) / 2  # of the centred neurons
     variance = np.diagonal(state.cov) + np.diagonal(state.gap)
@@ -79,7 +101,7 @@ def _(layer, state, fan_in, rng):
 
 @forward.register
 def _(layer: RMSNorm, state, fan_in, rng):
-    if isinstance(state.field, Particles):
+    if isinstance(state.field, DRAWN):
         return _particles(layer, state)
     scale = _inverse_root(state.same, layer.epsilon)
     new = _rescale(scale * state.mean, state.cov, state.gap, state.same, scale)
@@ -88,40 +110,61 @@ def _(layer: RMSNorm, state, fan_in, rng):
 
 @forward.register
 def _(layer: BatchNorm, state, fan_in, rng):
-    if isinstance(state.field, Particles):
+    data = state.data
+    if isinstance(state.field, DRAWN):
         return _particles(layer, state)
-    if layer.mode == "running":  # fresh running statistics: mean 0, variance 1
+    if layer.fresh:  # mean 0, variance 1
         ones = np.full_like(state.mean, 1 / np.sqrt(1 + layer.epsilon))
         new = _rescale(ones * state.mean, state.cov, state.gap, state.same, ones)
         return _affine(state, state.field, new, ones, np.zeros_like(ones), layer.scale, layer.shift)
-    if state.data.concrete:
-        return _particles(layer, sample(state, "BatchNorm", rng))
-    if not state.data.by_batch:
-        raise Refusal(
-            "BatchNorm over several groups of samples: its variance differs from neuron to neuron; give the samples "
-            "themselves, predict(net, Dataset(*x.draw(samples, seed)))"
-        )
-    return _batch_norm(layer, state)
+    population = data.by_batch and not data.concrete
+    if layer.mode == "batch" and population:
+        return _batch_norm(layer, state)
+    if layer.mode == "running" and not data.training:
+        raise Refusal("no training batches are known here for the running statistics of BatchNorm; simulate instead")
+    if layer.mode == "running" and population and _is_gaussian(state):
+        return _running(layer, state)
+    return _particles(layer, sample(state, "BatchNorm", rng))
 
 
 def _batch_norm(layer, state):
     """One exchangeable population: over a batch each neuron has mean 0 and mean square 1, whatever its law."""
     batch, size = state.data.batch, len(state.mean)
-    variance = state.gap[0, 0]
-    squared = variance / (variance + layer.epsilon) if variance + layer.epsilon > 0 else 0.0
-    squared *= 1 - _dead(state)
+    squared = _shrunk(np.diagonal(state.gap), layer.epsilon) * (1 - _dead(state))
     inside = 1 / (batch - 1) if np.isfinite(batch) else 0.0
-    cov = -squared * inside * np.eye(size)
-    gap = squared * (1 + inside * np.eye(size))
-    field, gaussian = None, isinstance(state.field, GaussianField) and not state.field.chain
-    if gaussian and np.isfinite(batch):
-        scale = np.full(size, np.sqrt(squared))
-        field = SphereField(int(batch), () if squared == 1 else (Affine(scale, 0 * scale),))
-    elif gaussian:
+    cov = -inside * np.diag(squared)
+    gap = np.add.outer(squared, squared) / 2 - cov
+    field = None
+    if _is_gaussian(state) and np.isfinite(batch):
+        field = SphereField(int(batch), () if np.all(squared == 1) else (Affine(np.sqrt(squared), np.zeros(size)),))
+    elif _is_gaussian(state):
         field = GaussianField(cov, gap)
     new = (np.zeros(size), cov, gap)
     ones, zeros = np.ones(size), np.zeros(size)
     return _affine(state, field, new, ones, zeros, layer.scale, layer.shift)
+
+
+def _shrunk(variance, epsilon):
+    """variance / (variance + epsilon), 0 for 0/0."""
+    total = variance + epsilon
+    return np.where(total > 0, variance / np.where(total > 0, total, 1.0), 0.0)
+
+
+def _running(layer, state):
+    """One population in large batches: each neuron less a share of its mean over the training batches, then scaled.
+
+    The first index is a training batch, the second one the data.
+    """
+    _, initial = layer.running_weights()
+    variance = np.diagonal(state.gap)
+    scale = _inverse_root(np.array([variance[0], initial + (1 - initial) * variance[0]]), layer.epsilon)
+    centring = np.array([[0.0, 0.0], [initial - 1, 1.0]])
+    cov = np.outer(scale, scale) * (centring @ state.cov @ centring.T)
+    variance = scale**2 * variance
+    second = np.diagonal(cov) + variance
+    gap = np.where(np.eye(2, dtype=bool), variance, np.add.outer(second, second) / 2 - cov)
+    ones, zeros = np.ones(2), np.zeros(2)
+    return _affine(state, GaussianField(cov, gap), (zeros, cov, gap), ones, zeros, layer.scale, layer.shift)
 
 
 def _dead(state):
@@ -142,15 +185,18 @@ def _dead(state):
 
 
 def sample(state, why, rng):
-    """The same state with its neurons drawn; ``why`` names the layer that needs them."""
-    if isinstance(state.field, Particles):
+    """The same moments, with neurons drawn; ``why`` names the layer that needs them."""
+    if isinstance(state.field, DRAWN):
         return state
     if not isinstance(state.field, GaussianField):
         raise Refusal(f"{why}: the neurons of this layer cannot be drawn, only its moments are known; simulate instead")
-    if not state.data.concrete:
+    if state.data.concrete:
+        particles = population.draw(state.field, state.data, rng)
+    elif np.isinf(state.data.batch):
+        particles = population.draw_groups(state.field, rng)
+    else:
         raise Refusal(f'{why} needs drawn neurons: predict(..., closure="sampled"), or give a Dataset')
-    particles = population.draw(state.field, state.data, rng)
-    return state.with_moments(*population.moments(particles.values), particles)
+    return replace(state, field=particles)
 
 
 def add(stream, branch, ends_dense, closure, rng):
@@ -160,8 +206,8 @@ def add(stream, branch, ends_dense, closure, rng):
             stream, branch = sample(stream, "Residual", rng), sample(branch, "Residual", rng)
         if not (isinstance(stream.field, Particles) and isinstance(branch.field, Particles)):
             raise Refusal("the branch of a Residual must end in Dense here; simulate instead")
-        values = stream.field.values + branch.field.values
-        return stream.with_moments(*population.moments(values), Particles(values))
+        particles = Particles(stream.field.values + branch.field.values)
+        return stream.with_moments(*particles.moments(), particles)
     if not ends_dense:
         raise Refusal(
             "the branch of a Residual must end in Dense, so that it is independent of the stream; "
@@ -180,8 +226,8 @@ def _is_gaussian(state):
 
 
 def _particles(layer, state):
-    values = population.act(layer, state.field.values, state.data.batch)
-    return state.with_moments(*population.moments(values), Particles(values))
+    particles = population.behind(layer, state.field, state.data)
+    return state.with_moments(*particles.moments(), particles)
 
 
 def _on_sphere(state, field):
@@ -215,6 +261,8 @@ def _affine(state, field, moments, scale, shift, gain, offset):
             field = GaussianField(cov, gap)
         else:
             field = GaussianField(field.cov, field.gap, (*field.chain, link))
+    elif isinstance(field, pooling.PooledField):
+        field = replace(field, chain=(*field.chain, link))
     elif isinstance(field, SphereField) and not (np.all(link.scale == 1) and not link.shift.any()):
         field = SphereField(field.batch, (*field.chain, link))
     return state.with_moments(mean, cov, gap, field)

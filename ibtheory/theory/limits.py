@@ -1,12 +1,16 @@
-"""What repeating a block does in the limit of depth: where gamma goes, and by which law."""
+"""What repeating a block does in the limit of depth: where gamma goes, and by which law.
+
+Up to 128 blocks are tried on the data at hand; where they do not settle it, the fixed points of the block decide.
+"""
 
 import numpy as np
 
 from ibtheory import fractions
 from ibtheory.results import DepthLimit
+from ibtheory.theory import fixed, maps
 from ibtheory.theory.forward import Refusal
 from ibtheory.theory.state import Data
-from ibtheory.theory.walk import walk
+from ibtheory.theory.walk import last, walk
 
 _DOUBLINGS = 7  # blocks: 1, 2, 4, ..., 128
 _LARGEST = 1e100  # of second moments; a network whose signal grows or shrinks is judged by its first blocks
@@ -23,29 +27,54 @@ def depth_limit(net, features, state, gamma):
     if sections is None:
         return DepthLimit(gamma, fractions.regime(gamma), "no repeated block")
     try:
-        limit, law = _iterate(*sections, collapse(state))
+        history, settled = _iterate(*sections, collapse(state))
+        limit, law = settled or _attractor(net, sections[2]) or _trend(history)
     except Refusal:
         limit, law = gamma, "unknown"
     return DepthLimit(limit, fractions.regime(limit), law)
 
 
 def _iterate(stem, block, head, state):
-    """(limit of gamma of the logits, law), from 1, 2, 4, ... blocks."""
+    """gamma of the logits at 1, 2, 4, ... blocks, and (its limit, law) if they decide it, else None."""
     rng = np.random.default_rng(0)  # exchangeable samples: no rule draws
     history = []
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        state = walk(stem, state, rng)[-1][1]
+        state = last(walk(stem, state, rng))
         for doubling in range(_DOUBLINGS + 1):
             for _ in range(0 if doubling == 0 else 2 ** (doubling - 1)):
-                state = walk(block, state, rng)[-1][1]
-            same, cross, gap, _ = walk(head, state, rng)[-1][1].average()
+                state = last(walk(block, state, rng))
+            same, cross, gap, _ = last(walk(head, state, rng)).average()
             history.append(_ratio(cross, gap))
-            limit = _verdict(history)
-            if limit is not None:
-                return limit
+            settled = _verdict(history)
+            if settled is not None:
+                return history, settled
             if not abs(np.log(same)) < np.log(_LARGEST) / 2:
                 break
-    return _trend(history)
+    return history, None
+
+
+def _attractor(net, head):
+    """(limit of gamma of the logits, law) from the fixed point of the block, or None where it has none.
+
+    The branches of a stream that grows in proportion to depth move c by (C - c)/depth a block, so that deviations from
+    c* fall as depth^-(1 - slope), and like 1/log(depth)^2 where c* = 1 with slope 1.
+    """
+    try:
+        block = fixed.block_of(net)
+    except (Refusal, ValueError):
+        return None
+    squares = fixed.squares(block)
+    found = fixed.correlations(block, squares)
+    om, slope, q = found.om, found.slope[0], squares.scale
+    if np.isnan(om[0]) or (squares.linear[0] and not fixed.far_enough(block, squares, om)):
+        return None
+    population = maps.gaussian_population(q, q * om)
+    rest = () if block.residual else block.steps[:-1]
+    logits = maps.through((*rest, *head), population, maps.Variances())
+    gamma = _ratio(float(logits.same[0] - logits.gap[0]), float(logits.gap[0]))
+    if block.residual and squares.linear[0]:
+        return gamma, "logarithmic" if slope == 1 else "power law"
+    return gamma, "power law" if slope == 1 else "exponential"
 
 
 def _ratio(cross, gap):

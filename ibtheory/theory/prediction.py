@@ -1,19 +1,19 @@
 """``predict``: the theory of a network on its inputs, as numbers and words."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
 from ibtheory import _blas, _check, fractions
 from ibtheory.layers import BatchNorm, Network, flatten
 from ibtheory.results import Prediction, layer_table
-from ibtheory.theory import finite
+from ibtheory.theory import finite, groups, output
 from ibtheory.theory.limits import depth_limit
-from ibtheory.theory.state import Data, State, without_particles
-from ibtheory.theory.walk import walk
+from ibtheory.theory.start import start
+from ibtheory.theory.walk import follow
 
 _REPLICAS = 4  # independent populations of drawn neurons; their spread is the sampling error
-_STAND_IN = 256  # samples that stand for a law where neurons are drawn
 
 
 def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exact", seed=0):
@@ -37,7 +37,7 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
     closure : {"exact", "sampled"}
         "sampled" draws neurons where the moments do not determine what a layer does, instead of refusing.
     seed : int
-        Of drawn neurons (BatchNorm on a Dataset, ``closure="sampled"``) and of the choice of rows.
+        Of drawn neurons (BatchNorm on a Dataset or over groups, ``closure="sampled"``) and of the choice of rows.
 
     Returns
     -------
@@ -72,88 +72,58 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
     seed = _check.integer("seed", seed, 0)
     if samples is not None:
         samples = _check.integer("samples", samples, 2, hint="A class fraction needs at least two samples.")
-    steps = net.steps(x.features)
-    moments = x.moments(samples, seed)
-    count = len(moments.mean) if not moments.exchangeable else samples
-    normed = any(isinstance(s.layer, BatchNorm) and s.layer.mode == "batch" for s in flatten(steps))
-    batch_size = _batch_size(batch, count) if normed else np.inf
-    notes = []
-    state = _input_state(moments, count, batch_size, closure, notes)
+    steps, notes = net.steps(x.features), []
+    state, moments, count, names = start(x, steps, samples, batch, closure, seed, notes)
+    rows = None if x.samples is None or closure == "sampled" else x.draw(samples, seed)[0]
+    keep = width == "leading" and any(isinstance(step.layer, BatchNorm) for step in flatten(steps))
+
+    def walker(rng):
+        return _reduced(steps, state, rows, rng) or follow(steps, state, rng, closure, keep)
+
     with np.errstate(over="ignore", invalid="ignore"):
-        replicas, tape = _replicas(steps, state, closure, seed, net.classes, notes)
+        replicas, tape = _replicas(walker, seed, net.classes, count, notes)
+    spread = None
     if width == "leading":
+        spread = output.relative_spread(steps, moments, replicas[0].table)
         replicas = finite.corrected(net, steps, moments, tape, replicas, seed, notes)
-    return _assemble(net, x, state, replicas, samples, count, batch, width, seed, notes)
+    return _assemble(net, x, state, replicas, spread, names, count, batch, width, seed, notes)
 
 
-def _batch_size(batch, count):
-    """Samples per BatchNorm statistic as a number: inf for the whole population."""
-    if batch == "all":
-        return np.inf if count is None else float(count)
-    batch = _check.integer("batch", batch, 2, hint='BatchNorm needs two samples; "all" takes the whole batch.')
-    if count is not None and count % batch:
-        raise ValueError(f"batch={batch} does not divide the {count} samples; choose a divisor, or samples=...")
-    return float(batch)
+def _reduced(steps, state, rows, rng):
+    """The record of all pairs of ``rows`` from a few, or None."""
+    if rows is None:
+        return None
+    from ibtheory.theory import nodes  # loads the compiler
+
+    return nodes.follow(steps, state, rows, rng)
 
 
-def _input_state(moments, count, batch, closure, notes):
-    if moments.exchangeable and closure == "sampled":
-        return _stand_in(moments, count, batch, notes)
-    groups = len(moments.mean)
-    if not moments.exchangeable:
-        pairs = (1 - np.eye(groups)) / (groups * (groups - 1))
-        data = Data(moments.weights, pairs, batch, concrete=True)
-        return State(moments.mean, moments.cov, moments.gap, None, data)
-    if groups == 1 and np.isfinite(batch) and batch != count:
-        return _two_batches(moments, count, batch)
-    pairs = np.outer(moments.weights, moments.weights)
-    data = Data(moments.weights, pairs, batch, concrete=False, by_batch=groups == 1)
-    return State(moments.mean, moments.cov, moments.gap, None, data)
+class Summary(NamedTuple):
+    """One walk: per layer (same, cross, gap, mean), what the logits of pairs say, and what one logit looks like."""
+
+    table: np.ndarray
+    agreement: groups.Agreement
+    shape: output.Shape
+
+    def shifted(self, table, change):
+        """With a shift of the table, and a change of the agreement of each pair of labels."""
+        excess, missed = self.agreement.excess + change, self.agreement.missed - change
+        agreement = self.agreement._replace(excess=excess, missed=missed)
+        return self._replace(table=self.table + table, agreement=agreement)
 
 
-def _two_batches(moments, count, batch):
-    """One population in batches: two groups stand for "this batch" and "another one"."""
-    inside = (batch - 1) / (count - 1) if count else 0.0
-    pairs = np.where(np.eye(2, dtype=bool), inside / 2, (1 - inside) / 2)
-    data = Data(np.full(2, 0.5), pairs, batch, concrete=False)
-    ones = np.ones((2, 2))
-    return State(moments.mean[[0, 0]], moments.cov * ones, moments.gap * ones, None, data)
+def _replicas(walker, seed, classes, count, notes):
+    """Summaries of one walk, or of several where neurons are drawn, and the tape of the first.
 
-
-def _stand_in(moments, count, batch, notes):
-    """Concrete samples with exactly the moments of a law, where neurons have to be drawn."""
-    size = count or _STAND_IN
-    edges = np.round(np.cumsum(moments.weights) * size).astype(int)
-    group = np.searchsorted(edges, np.arange(size), side="right")
-    cov, gap = moments.cov[np.ix_(group, group)], moments.gap[np.ix_(group, group)].copy()
-    cov = cov + np.diag(np.diagonal(gap))
-    np.fill_diagonal(gap, 0.0)
-    notes.append(f"neurons are drawn: {size} samples stand for the law, and BatchNorm takes batches of at most that")
-    data = Data(np.full(size, 1 / size), (1 - np.eye(size)) / (size * (size - 1)), min(batch, float(size)), True)
-    return State(moments.mean[group], cov, gap, None, data)
-
-
-def _summary(tape, classes):
-    """Per layer (same, cross, gap, mean), and over pairs the mean S_C - 1/C and the mean 1 - S_C of the predictions."""
-    table = np.array([state.average() for _, state in tape])
-    logits = tape[-1][1]
-    c, om = logits.correlation()
-    chosen = logits.data.pairs > 0
-    weights, c, om = logits.data.pairs[chosen], c[chosen], om[chosen]
-    excess = weights @ fractions.agreement_excess(c, classes, one_minus_rho=om)
-    missed = weights @ fractions.disagreement(c, classes, one_minus_rho=om)
-    return table, np.array([excess, missed])
-
-
-def _replicas(steps, state, closure, seed, classes, notes):
-    """Summaries of one walk, or of several where neurons are drawn, and the tape of the first."""
+    ``walker`` maps a generator to a :class:`ibtheory.theory.walk.Record`.
+    """
 
     def run(child):
         rng = np.random.default_rng(child)
         start = rng.bit_generator.state
-        tape = [("input", state), *walk(steps, state, rng, closure)]
-        summary, drawn = _summary(tape, classes), rng.bit_generator.state != start
-        return summary, [(name, without_particles(layer)) for name, layer in tape], drawn
+        table, logits, tape = walker(rng)
+        summary = Summary(table, groups.agreement(logits, classes, count), output.shape(logits))
+        return summary, tape, rng.bit_generator.state != start
 
     first, *others = np.random.SeedSequence(seed).spawn(_REPLICAS)
     with _blas.one_thread(), ThreadPoolExecutor() as pool:  # a population per thread is faster than threads in BLAS
@@ -164,9 +134,11 @@ def _replicas(steps, state, closure, seed, classes, notes):
         return [summary, *(more for more, _, _ in pool.map(run, others))], tape
 
 
-def _assemble(net, x, state, replicas, samples, count, batch, width, seed, notes):
-    tables = np.stack([table for table, _ in replicas])
-    agreements = np.stack([agreement for _, agreement in replicas])
+def _assemble(net, x, state, replicas, spread, names, count, batch, width, seed, notes):
+    tables = np.stack([summary.table for summary in replicas])
+    shares = groups.label_shares(state.data)
+    pairs = [summary.agreement for summary in replicas]
+    agreements = np.array([[np.sum(shares * each.excess), np.sum(shares * each.missed)] for each in pairs])
     same, cross, gap, mean = tables.mean(axis=0).T
     layers = layer_table(["input", *(step.name for step in flatten(net.steps(x.features)))])
     for name, values in (("same", same), ("cross", cross), ("gap", gap), ("mean", mean)):
@@ -187,6 +159,13 @@ def _assemble(net, x, state, replicas, samples, count, batch, width, seed, notes
         error = {name: float(_standard_error(values)) for name, values in spreads.items()}
         with np.errstate(divide="ignore", invalid="ignore"):
             error["layers"] = _standard_error(tables[:, :, 1] / tables[:, :, 2]).tolist()
+    record = None
+    if names is not None:
+        record, deviation = groups.group_fractions(names, state.data, pairs, net.classes, count)
+        error |= {} if deviation is None else {"group_covariance": deviation.tolist()}
+    ratio = float(np.mean([each.participation_ratio for each in pairs]))
+    if ratio < groups.GAUSSIAN:
+        notes.append(groups.few_directions(ratio))
     return Prediction(
         network=net,
         inputs=x.describe(),
@@ -198,6 +177,10 @@ def _assemble(net, x, state, replicas, samples, count, batch, width, seed, notes
         gamma_effective=effective,
         class_fraction=fractions.ClassFraction(max(effective, 0.0), net.classes),
         class_fraction_variance=float(np.mean(variances)),
+        groups=record,
+        participation_ratio=ratio,
+        norm_heterogeneity=float(np.mean([each.norm_heterogeneity for each in pairs])),
+        output=output.law([each.shape for each in replicas], (same[-1], cross[-1], gap[-1]), spread),
         regime=fractions.regime(max(effective, 0.0)),
         depth_limit=depth_limit(net, x.features, state, gamma),
         notes=tuple(notes),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+_BLOCK = 2**17  # numbers that stay in cache
+
 
 @dataclass(frozen=True)
 class Data:
@@ -25,6 +27,10 @@ class Data:
         Each group is one sample.
     by_batch : bool
         The groups are batches of one exchangeable population: g = g' means "in the same batch".
+    training : int
+        The first so many indices are training batches, which only running statistics see: their weight is 0.
+    labels : ndarray (G,) of int, or None
+        To which class of the data each index belongs.
     """
 
     weights: np.ndarray
@@ -32,6 +38,8 @@ class Data:
     batch: float
     concrete: bool
     by_batch: bool = True
+    training: int = 0
+    labels: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,86 @@ class SphereField:
     chain: tuple = ()
 
 
+def row_blocks(values):
+    """Slices of rows whose numbers stay in cache."""
+    step = max(1, _BLOCK // values[0].size)
+    return [slice(first, first + step) for first in range(0, len(values), step)]
+
+
 @dataclass(frozen=True)
 class Particles:
-    """Neurons drawn one by one: values of shape (neurons, samples)."""
+    """Neurons drawn one by one over concrete samples: values of shape (neurons, samples)."""
 
     values: np.ndarray
+
+    def over_neurons(self, values):
+        """Means over neurons, one per sample."""
+        return values.mean(axis=0, keepdims=True)
+
+    def over_batches(self, values, data):
+        """Means over each batch, (neurons, batches)."""
+        return values.reshape(len(values), -1, int(data.batch)).mean(axis=2)
+
+    def spread(self, numbers, data):
+        """Numbers of each batch (neurons, batches), at its samples."""
+        return np.repeat(numbers, int(data.batch), axis=1)
+
+    def moments(self):
+        """(mean, cov, gap) of the samples."""
+        mean = self.values.mean(axis=0)
+        cov = np.zeros((len(mean), len(mean)))
+        for part in row_blocks(self.values):
+            deviation = self.values[part] - mean
+            cov += deviation.T @ deviation
+        cov /= len(self.values)
+        variance = np.diagonal(cov)
+        gap = np.add.outer(variance, variance) / 2 - cov + np.square(np.subtract.outer(mean, mean)) / 2
+        np.fill_diagonal(gap, 0.0)
+        return mean, cov, np.clip(gap, 0.0, None)
+
+
+@dataclass(frozen=True)
+class GroupParticles:
+    """Neurons drawn by their group means, in large batches; within a group a neuron varies over the samples.
+
+    ``values`` (neurons, G, nodes) of each neuron at the nodes of a quadrature over the samples of each group, whose
+    ``weights`` (neurons, nodes) sum to 1.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
+
+    def within(self, values):
+        """Means over the samples of each group, (neurons, G)."""
+        return np.einsum("ngk,nk->ng", values, self.weights)
+
+    def over_neurons(self, values):
+        """Means over neurons, one per group."""
+        return self.within(values).mean(axis=0)[None, :, None]
+
+    def over_batches(self, values, data):
+        """Means over the training batch, if there is one, and over the data, (neurons, 1 or 2)."""
+        shares = data.weights[data.training :]
+        return (self.within(values).reshape(len(values), -1, len(shares)) * shares).sum(axis=2)
+
+    def spread(self, numbers, data):
+        """Numbers of the training batch and of the data, at their groups."""
+        return np.repeat(numbers, len(data.weights) - data.training, axis=1)[:, :, None]
+
+    def moments(self):
+        """(mean, cov, gap) of the groups."""
+        centers = self.within(self.values)
+        variance = self.within((self.values - centers[:, :, None]) ** 2).mean(axis=0)
+        mean = centers.mean(axis=0)
+        deviation = centers - mean
+        cov = deviation.T @ deviation / len(deviation)
+        between = np.add.outer(np.diagonal(cov), np.diagonal(cov)) / 2 - cov
+        between += np.square(np.subtract.outer(mean, mean)) / 2
+        np.fill_diagonal(between, 0.0)
+        return mean, cov, np.add.outer(variance, variance) / 2 + np.clip(between, 0.0, None)
+
+
+DRAWN = (Particles, GroupParticles)
 
 
 @dataclass(frozen=True)
@@ -81,7 +164,7 @@ class State:
         E h h' - m m' for two distinct samples.
     gap : ndarray (G, G)
         E (h - h')^2 / 2 for two distinct samples, never formed by a subtraction of second moments.
-    field : GaussianField, SphereField, Particles or None
+    field : GaussianField, SphereField, Particles, GroupParticles or None
         How a neuron is distributed over samples; None: only the moments are known.
     data : Data
     """
@@ -95,7 +178,9 @@ class State:
     @property
     def cross(self):
         """E h h' of two distinct samples, (G, G)."""
-        return self.cov + np.outer(self.mean, self.mean)
+        cross = np.outer(self.mean, self.mean)
+        cross += self.cov
+        return cross
 
     @property
     def same(self):
@@ -109,7 +194,8 @@ class State:
     def average(self):
         """(same, cross, gap, mean) averaged over samples and over pairs of distinct samples."""
         pairs, weights = self.data.pairs, self.data.weights
-        return weights @ self.same, np.sum(pairs * self.cross), np.sum(pairs * self.gap), weights @ self.mean
+        cov, gap = (np.sum(np.einsum("ij,ij->i", pairs, values)) for values in (self.cov, self.gap))
+        return weights @ self.same, cov + self.mean @ pairs @ self.mean, gap, weights @ self.mean
 
     def with_moments(self, mean, cov, gap, field):
         return replace(self, mean=mean, cov=cov, gap=gap, field=field)
@@ -117,18 +203,18 @@ class State:
 
 def without_particles(state):
     """The moments alone where neurons were drawn: they are large, and used up once the walk is over."""
-    return replace(state, field=None) if isinstance(state.field, Particles) else state
+    return replace(state, field=None) if isinstance(state.field, DRAWN) else state
 
 
-def correlation(same, cross, gap):
-    """c and 1 - c of pairs from second moments and gaps; 0 where a sample has no variance."""
-    root = np.sqrt(np.outer(same, same))
+def correlation(same, cross, gap, rows=slice(None)):
+    """c and 1 - c of pairs from second moments and gaps, in some rows; 0 where a sample has no variance."""
+    root = np.sqrt(np.outer(same[rows], same))
     alive = root > 0
     safe = np.where(alive, root, 1.0)
-    spread = np.add.outer(np.sqrt(same), np.sqrt(same))
-    radial = 0.5 * np.square(np.subtract.outer(same, same) / np.where(spread > 0, spread, 1.0))
-    c = np.where(alive, np.clip(cross / safe, -1, 1), 0.0)
-    om = np.where(alive, np.clip((gap - radial) / safe, 0, 2), 1.0)
+    spread = np.add.outer(np.sqrt(same[rows]), np.sqrt(same))
+    radial = 0.5 * np.square(np.subtract.outer(same[rows], same) / np.where(spread > 0, spread, 1.0))
+    c = np.where(alive, np.clip(cross[rows] / safe, -1, 1), 0.0)
+    om = np.where(alive, np.clip((gap[rows] - radial) / safe, 0, 2), 1.0)
     return c, om
 
 

@@ -60,3 +60,45 @@ def batch_averages(function, batch, draws, seed):
     inside = (h.sum(axis=1) ** 2 - (h**2).sum(axis=1)) / (batch * (batch - 1))
     columns = h.mean(axis=1), (h**2).mean(axis=1), inside
     return [(column.mean(), column.std() / np.sqrt(draws)) for column in columns]
+
+
+def batch_norm_relu_groups(cross, within, shares, nodes=64):
+    """(E h^2 (G,), E h h' (G, G)) of h = relu(BatchNorm(z)) over groups of many samples in a large batch.
+
+    ``cross`` (G, G) is E z z' of distinct samples, ``within`` (G,) the variance inside a group. Given its group means
+    Z ~ N(0, cross) a neuron has variance within + Z^T A Z, A = diag(p) - p p^T; 1/variance = int exp(-t variance) dt
+    tilts Z, with cross (I + 2 t A cross)^-1 in the place of cross.
+    """
+    count, mean_within = len(shares), shares @ within
+    centring = np.eye(count) - shares
+    spread = np.diag(shares) - np.outer(shares, shares)
+    x, weights = np.polynomial.legendre.leggauss(nodes)
+    same, total = np.zeros(count), np.zeros((count, count))
+    for u, w in zip((x + 1) / 2, weights / 2, strict=True):
+        t = u / (1 - u) / mean_within
+        tilt = np.eye(count) + 2 * t * spread @ cross
+        centred = centring @ cross @ np.linalg.inv(tilt) @ centring.T
+        factor = w / (1 - u) ** 2 / mean_within * np.exp(-t * mean_within) / np.sqrt(np.linalg.det(tilt))
+        second = np.diagonal(centred) + within
+        kernel = centred.copy()
+        root = np.sqrt(second)
+        c = np.clip(kernel / np.outer(root, root), -1, 1)
+        total += factor * np.outer(root, root) * (np.sqrt(1 - c * c) + c * (np.pi - np.arccos(c))) / (2 * np.pi)
+        same += factor * second / 2
+    return same, total
+
+
+def relu_pair(a, b, depth, digits=60):
+    """(kernel of the logits, E (z_a - z_b)^2 / 2) of two samples, for a bias-free ReLU network with He weights."""
+    with mp.workdps(digits):
+
+        def product(u, v):
+            return mp.fsum(mp.mpf(float(x)) * mp.mpf(float(y)) for x, y in zip(u, v, strict=True)) / len(u)
+
+        same = product(a, a), product(b, b)
+        root = mp.sqrt(same[0] * same[1])
+        c = product(a, b) / root
+        for _ in range(depth):
+            c = min(max(c, mp.mpf(-1)), mp.mpf(1))
+            c = (mp.sqrt(1 - c * c) + c * (mp.pi - mp.acos(c))) / mp.pi
+        return float(2 * root * c), float(same[0] + same[1] - 2 * root * c)

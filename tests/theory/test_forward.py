@@ -151,8 +151,6 @@ def test_refusals_name_the_remedy():
     net = ib.Network((ib.Dense(32), ib.Activation("relu"), ib.BatchNorm(), ib.Activation("relu"), ib.Dense(2)))
     with pytest.raises(NotImplementedError, match="closure"):
         ib.predict(net, GAUSSIAN)
-    with pytest.raises(NotImplementedError, match="Dataset"):
-        ib.predict(ib.mlp(32, 1, norm="batch"), ib.Blobs(separation=2.0, features=50))
     p = ib.predict(net, GAUSSIAN, samples=64, closure="sampled")
     assert p.error["gamma"] > 0
     # over a batch each neuron has mean 0 and mean square 1: relu of it loses part of both
