@@ -1,5 +1,6 @@
-"""Simulation: random networks drawn, run and measured."""
+"""Simulation: random networks drawn, run, measured and trained."""
 
 from ibtheory.simulation.ensemble import simulate
+from ibtheory.simulation.training import train
 
-__all__ = ["simulate"]
+__all__ = ["simulate", "train"]

@@ -1,27 +1,27 @@
 """simulate: an ensemble of random networks on concrete inputs."""
 
-import os
+import hashlib
 import secrets
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 
 from ibtheory import _blas, _check
+from ibtheory.groups import label_groups
 from ibtheory.inputs import Dataset, check_inputs
-from ibtheory.layers import Activation, Dense, Network, flatten
+from ibtheory.layers import Activation, BatchNorm, Dense, Network, flatten
 from ibtheory.results import Ensemble, ensemble_table
-from ibtheory.simulation import statistics
+from ibtheory.simulation import execution, statistics
 from ibtheory.simulation.blocks import Task, run_block
+from ibtheory.simulation.machine import Outcome
 from ibtheory.simulation.parameters import flatten_parameters
 from ibtheory.simulation.program import compile_network
+from ibtheory.store import Store
 
 _MOMENTS = ("same", "cross", "gap", "mean")
 _MOST_READOUTS = 64
 _READOUT_SHARE = 0.25  # of the time of the hidden layers
-_BLOCK_SECONDS = 0.02
+_BLOCK_SECONDS, _STORED_SECONDS = 0.02, 2.0
 
 
 def simulate(
@@ -36,6 +36,8 @@ def simulate(
     dtype="float32",
     parameters=None,
     keep="all",
+    gradients=None,
+    store=None,
     executor=None,
     workers=None,
     progress=False,
@@ -73,6 +75,13 @@ def simulate(
     keep : {"all", "summary"}
         "summary" keeps running sums only: the memory does not grow with ``networks``; ``class_fractions``,
         ``readout_fractions``, ``per_layer``, ``dead`` and ``agreement`` are then None.
+    gradients : {"independent", "common"}, optional
+        Also go back from a residual e at the logits, and fill the gradient columns of ``layers``. e(x) has C entries
+        +-1/sqrt(C): "independent" draws their signs anew for every sample and network, "common" is 1/sqrt(C) for all
+        samples. The two differ by orders of magnitude where gradients of samples agree. About three times the time.
+    store : path, optional
+        A folder in which finished networks are kept; the same call goes on there after an interruption, to the same
+        bits, and more ``networks`` extend it.
     executor : concurrent.futures.Executor, optional
         Where blocks of networks run: threads, processes, dask or MPI. Default: threads.
     workers : int, optional
@@ -104,37 +113,28 @@ def simulate(
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {type(net).__name__}; build one with ibtheory.mlp(...)")
-    seed, dtype, networks, workers = _check_numbers(seed, dtype, networks, workers, executor)
+    seed, workers = execution.check_seed(seed), execution.check_workers(workers, executor)
+    dtype, networks = _check.choice("dtype", dtype, ("float32", "float64")), _check.integer("networks", networks, 1)
     keep = _check.choice("keep", keep, ("all", "summary"))
     data = _draw(check_inputs(x), samples, seed)
     size = _batch(batch, data.samples)
+    if gradients is not None:
+        _check_gradients(gradients, net, data.features)
     with _blas.one_thread():
-        task, given = _prepare(net, data, size, readouts, seed, dtype, parameters)
+        task, given = _prepare(net, data, size, readouts, seed, dtype, parameters, gradients)
         networks = _count(networks, given)
-        ranges = _ranges(networks, _block(task))
+        kept = None if store is None else Store(store, _description(task, given))
+        blocks = execution.ranges(networks, _block(task, stored=kept is not None))
         collected = _Collected(task, _input_moments(data.X), keep)
-        with _pool(executor, workers) as pool, _bar(progress, networks) as advance:
-            for outcome in _in_order(pool, task, ranges, given):
-                collected.add(outcome)
-                advance(len(outcome.stop))
+
+        def run(first, stop):
+            return run_block, task, first, stop, None if given is None else given[first:stop]
+
+        with execution.pool(executor, workers) as pool, execution.bar(progress, networks) as advance:
+            for arrays in execution.in_order(pool, blocks, run, kept):
+                collected.add(arrays)
+                advance(len(arrays["stop"]))
     return collected.ensemble(net, data, networks, batch, seed, dtype)
-
-
-def _check_numbers(seed, dtype, networks, workers, executor):
-    seed = _check.integer("seed", seed, 0)
-    if seed >= 2**64:
-        raise ValueError(f"seed must be below 2**64, got {seed}")
-    dtype = _check.choice("dtype", dtype, ("float32", "float64"))
-    networks = _check.integer("networks", networks, 1)
-    if workers is not None and executor is not None:
-        raise ValueError("give workers or an executor, not both; an executor has its own workers")
-    workers = _processors() if workers is None else _check.integer("workers", workers, 1)
-    return seed, dtype, networks, workers
-
-
-def _processors():
-    """Processors this process may use (Linux can restrict them)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _draw(x, samples, seed):
@@ -154,7 +154,29 @@ def _batch(batch, samples):
     return batch
 
 
-def _prepare(net, data, batch, readouts, seed, dtype, parameters):
+def _check_gradients(gradients, net, features):
+    _check.choice("gradients", gradients, ("independent", "common"))
+    for step in flatten(net.steps(features)):
+        if isinstance(step.layer, BatchNorm) and step.layer.batches:
+            raise ValueError(
+                f"no gradients through {step.layer!r}, which has seen batches; use BatchNorm() without them"
+            )
+
+
+def _description(task, given):
+    """What the results depend on, for a store."""
+    arrays = {"inputs": task.inputs, "groups": task.groups, "parameters": np.zeros(0) if given is None else given}
+    names = ("features", "batch", "readouts", "seed", "training", "gradients")
+    return {
+        "kind": "Ensemble",
+        "network": task.network.to_dict(),
+        **{name: getattr(task, name) for name in names},
+        "dtype": task.inputs.dtype.name,
+        **{name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() for name, array in arrays.items()},
+    }
+
+
+def _prepare(net, data, batch, readouts, seed, dtype, parameters, gradients):
     """The task, and explicit parameters flattened (or None)."""
     X, given, triangular = data.X, None, False
     if parameters is not None:
@@ -165,12 +187,22 @@ def _prepare(net, data, batch, readouts, seed, dtype, parameters):
         given = flatten_parameters(parameters, shapes, dtype)
     elif data.features > data.samples and _rotatable(net.steps(data.features)[0].layer):
         X, triangular = np.linalg.qr(X.T, mode="r").T, True
-    X = np.ascontiguousarray(X, dtype)
-    task = Task(net, X, data.features, batch, 1, seed, secrets.token_hex(8), triangular, given is not None)
+    training = _training(net, data, batch)
+    X = np.ascontiguousarray(np.concatenate([X[:training], X]), dtype)
+    _, groups = label_groups(data.y, data.samples)
+    names = (net, X, groups, data.features, batch, 1, seed, secrets.token_hex(8), triangular, given is not None)
+    task = Task(*names, training=training, gradients=gradients)
     if readouts == "auto":
         readouts = _auto_readouts(task)
     readouts = _check.integer("readouts", readouts, 1, hint='Or "auto".')
     return replace(task, readouts=readouts), given
+
+
+def _training(net, data, batch):
+    """Samples of the training batches that running statistics see: the consecutive batches of the data."""
+    layers = [step.layer for step in flatten(net.steps(data.features))]
+    batches = max((layer.batches for layer in layers if isinstance(layer, BatchNorm)), default=0)
+    return min(batches * batch, data.samples)
 
 
 def _rotatable(layer):
@@ -194,10 +226,12 @@ def _auto_readouts(task):
     return int(min(max(number, 1), _MOST_READOUTS))
 
 
-def _block(task):
-    """Networks per block: a function of the task alone."""
+def _block(task, *, stored):
+    """Networks per block: a function of the task, and larger where each becomes a file."""
     program = task.program()
     seconds = _hidden_seconds(task, program) + task.readouts * _readout_seconds(task, program)
+    if stored:
+        return int(min(max(_STORED_SECONDS / seconds, 1), 100 * statistics.CHUNK))
     return int(min(max(_BLOCK_SECONDS / seconds, 1), statistics.CHUNK))
 
 
@@ -207,48 +241,6 @@ def _count(networks, given):
     if networks not in (1000, len(given)):
         raise ValueError(f"networks={networks} but parameters hold {len(given)} networks; leave networks out")
     return len(given)
-
-
-def _ranges(networks, block):
-    return [(first, min(first + block, networks)) for first in range(0, networks, block)]
-
-
-@contextmanager
-def _pool(executor, workers):
-    """(executor, number of blocks in flight)."""
-    if executor is not None:
-        yield executor, 64
-        return
-    with ThreadPoolExecutor(workers, thread_name_prefix="ibtheory") as pool:
-        yield pool, 2 * workers
-
-
-@contextmanager
-def _bar(progress, networks):
-    if not progress:
-        yield lambda count: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=networks, unit=" networks") as bar:
-        yield bar.update
-
-
-def _in_order(pool, task, ranges, given):
-    """Outcomes of all blocks in the order of the networks, with few blocks waiting."""
-    executor, window = pool
-    waiting = deque()
-    try:
-        for first, stop in ranges:
-            if len(waiting) == window:
-                yield waiting.popleft().result()
-            part = None if given is None else given[first:stop]
-            waiting.append(executor.submit(run_block, task, first, stop, part))
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 def _input_moments(X):
@@ -269,10 +261,16 @@ class _Collected:
         hidden = flatten(task.network.steps(task.features)[:-1])
         activations = [step for step in hidden if isinstance(step.layer, Activation)]
         self.width = (activations or hidden or task.network.steps(task.features))[-1].units
-        self.moments = statistics.Moments(len(self.names))
+        self.groups = int(task.groups.max()) + 1
+        self.moments = statistics.Moments(len(self.names), self.groups)
+        self.gradients = statistics.Means()
         self.blocks = []
 
-    def add(self, outcome):
+    def add(self, arrays):
+        found = {name: arrays.pop(name) for name in ("gradients", "weight_gradients") if name in arrays}
+        if found:
+            self.gradients.add(self._gradients(**found))
+        outcome = Outcome(**arrays)
         outcome.layers[:, 0] = self.inputs
         self.moments.add(statistics.network_values(outcome, self.width))
         if self.keep == "all":
@@ -281,14 +279,16 @@ class _Collected:
     def ensemble(self, net, data, networks, batch, seed, dtype):
         means, errors = self.moments.close().estimates()
         layers = self._layers(means, errors)
-        count = len(statistics.QUANTITIES)
+        names, start = statistics.QUANTITIES, 4 * len(self.names)
+        scalar = slice(start, start + len(names))
         named = {
             name: (float(mean), float(error))
-            for name, mean, error in zip(statistics.QUANTITIES, means[-count:], errors[-count:], strict=True)
+            for name, mean, error in zip(names, means[scalar], errors[scalar], strict=True)
         }
+        named |= self.moments.shape(data.samples)
         effective, effective_error = statistics.effective(*named["agreement"], net.classes)
         scalars = {}
-        for name in ("max_fraction", "class_fraction_variance", "skewness", "kurtosis"):
+        for name in named.keys() - {"agreement", "dead"}:
             scalars[name], scalars[f"{name}_error"] = named[name]
         return Ensemble(
             network=net,
@@ -306,8 +306,28 @@ class _Collected:
             gamma_effective=effective,
             gamma_effective_error=effective_error,
             **scalars,
+            histogram=means[-statistics.BINS :],
+            histogram_error=errors[-statistics.BINS :],
+            **self._groups(data, means, errors),
             **self._arrays(),
         )
+
+    def _groups(self, data, means, errors):
+        names, _ = label_groups(data.y, data.samples)
+        if names is None:
+            return dict.fromkeys(("group_labels", "group_fractions", "group_covariance", "group_covariance_error"))
+        shares = None
+        if self.keep == "all":
+            shares = statistics.fractions_of(np.concatenate([block.counts[:, 0] for block in self.blocks]))
+        start = 4 * len(self.names) + len(statistics.QUANTITIES)
+        pairs = slice(start, start + self.groups * (self.groups + 1) // 2)
+        covariance, error = (statistics.square(values[pairs], self.groups) for values in (means, errors))
+        return {
+            "group_labels": names,
+            "group_fractions": shares,
+            "group_covariance": covariance,
+            "group_covariance_error": error,
+        }
 
     def _layers(self, means, errors):
         table = ensemble_table(self.names)
@@ -316,12 +336,26 @@ class _Collected:
             table[name] = means[index:size:4]
             table[f"{name}_error"] = errors[index:size:4]
         table["gamma"], table["gamma_error"] = self.moments.gamma()
+        if self.task.gradients:
+            means, errors = (column.reshape(3, -1) for column in self.gradients.estimates())
+            for index, name in enumerate(("gradient", "gradient_cross", "weight_gradient")):
+                table[name], table[f"{name}_error"] = means[index], errors[index]
         return table
+
+    def _gradients(self, gradients, weight_gradients):
+        """(networks, 3 rows): squared gradients of a sample, products of two samples, squared gradients of weights."""
+        steps = flatten(self.task.network.steps(self.task.features))
+        units = np.array([np.nan, *(step.units for step in steps)])
+        units[-1] *= self.task.readouts
+        weights = np.full(gradients.shape[:2], np.nan)
+        weights[:, 1:][:, [isinstance(step.layer, Dense) for step in steps]] = weight_gradients
+        parts = gradients[..., 0] * units, gradients[..., 1] * units, weights / len(self.task.inputs) ** 2
+        return np.concatenate(parts, axis=1)
 
     def _arrays(self):
         if self.keep == "summary":
             return dict.fromkeys(("class_fractions", "readout_fractions", "dead", "per_layer", "agreement"))
-        counts = np.concatenate([block.counts for block in self.blocks])
+        counts = np.concatenate([block.counts.sum(axis=2) for block in self.blocks])
         shares = statistics.fractions_of(counts)
         return {
             "class_fractions": shares[:, 0].copy(),

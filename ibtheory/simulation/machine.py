@@ -26,9 +26,13 @@ from ibtheory.simulation.program import (
     GELU,
     MORE,
     OTHER,
+    PARAMETERS,
+    POOL,
     READOUT,
     RECORD,
     ROWS,
+    SAVED,
+    SCALE,
     SLOPES,
     SOURCE,
     TANH,
@@ -37,46 +41,57 @@ from ibtheory.simulation.program import (
     UNITS,
 )
 
-# Memory of one thread. space: activations; weights, bias: of one layer; offsets, factors: of BatchNorm, per batch;
-# rows: scratch of the other norms; mean, squares, powers: accumulators of statistics; state, raw: random numbers.
-Workspace = namedtuple("Workspace", "space weights bias ones offsets factors rows mean squares powers state raw")
+# Memory of one thread. space: activations; weights, bias: of one layer, or twice the array of all parameters; offsets,
+# factors: of BatchNorm, per batch; running (2, features): its running means and variances; rows: scratch of the other
+# norms; mean, squares, powers: accumulators of statistics; groups (samples,): the group of each sample; state, raw:
+# random numbers.
+Workspace = namedtuple(
+    "Workspace", "space weights bias ones offsets factors running rows mean squares powers groups state raw"
+)
 
 # What a range of networks hands over. layers (networks, rows, 4): same, cross, gap, mean; counts (networks, readouts,
-# classes); shape (networks, 2): skewness and kurtosis; dead (networks,): features; stop: row of the first layer that
-# is not finite, minus that row if it is too small for the precision, or 0.
+# groups, classes); shape (networks, numbers): see readout.shape; dead (networks,): features; stop: row of the first
+# layer that is not finite, minus that row if it is too small for the precision, or 0.
 Outcome = namedtuple("Outcome", "layers counts shape dead stop")
 
 
-def workspace(program, inputs, dtype):
-    """Allocate the memory of one thread; ``inputs`` (samples, columns) is copied to the first slot."""
+def workspace(program, inputs, dtype, parameters=None, running=None, groups=None):
+    """Allocate the memory of one thread; ``inputs`` (samples, columns) is copied to the first slot.
+
+    ``parameters`` are all those of a network with their own places, ``running`` the running statistics, ``groups``
+    (samples,) the group of each sample, by default the same for all.
+    """
     dtype = np.dtype(dtype)
     tables, units = program.tables, program.units
     space = np.zeros(program.space, dtype)
     space[: inputs.size] = inputs.ravel()
+    own = parameters is not None
     batches = tables.samples // tables.batch
     return Workspace(
         space=space,
-        weights=np.empty(program.weights + random.SLACK, dtype),
-        bias=np.empty(units + random.SLACK, dtype),
+        weights=parameters if own else np.empty(program.weights + random.SLACK, dtype),
+        bias=parameters if own else np.empty(units + random.SLACK, dtype),
         ones=np.ones(units, dtype),
         offsets=np.empty((batches, units), dtype),
         factors=np.empty((batches, units), dtype),
+        running=np.zeros((2, program.running)) if running is None else running,
         rows=np.empty((2, 32)),
         mean=np.zeros((program.records + 1, units)),
         squares=np.zeros((program.records + 1, units)),
-        powers=np.empty((2, units)),
+        powers=np.empty((3, units)),
+        groups=np.zeros(tables.samples - tables.training, np.int64) if groups is None else groups,
         state=np.zeros(random.WORDS, np.uint32),
         raw=np.empty(2 * random.CHUNK, np.uint32),
     )
 
 
-def outcome(program, networks, classes):
+def outcome(program, networks, classes, groups=1):
     """Allocate the results of ``networks`` networks."""
     tables = program.tables
     return Outcome(
         layers=np.full((networks, tables.rows, 4), np.nan),
-        counts=np.zeros((networks, tables.readouts, classes), np.int64),
-        shape=np.full((networks, 2), np.nan),
+        counts=np.zeros((networks, tables.readouts, groups, classes), np.int64),
+        shape=np.full((networks, len(readout.SHAPE) + readout.BINS), np.nan),
         dead=np.zeros(networks, np.int64),
         stop=np.zeros(networks, np.int64),
     )
@@ -89,28 +104,36 @@ def run(tables, seed, first, addresses, given, work, out):
     ``given`` (networks, parameters) replaces the random weights, in the order in which they are drawn, or is
     (0, 0). ``addresses``: of BLAS's gemm, then of the callbacks.
     """
-    operations = tables.operations
     for i in range(out.stop.size):
         random.seed_lanes(work.state, seed, first + i)
         parameters = given[i] if given.shape[0] else given.reshape(-1)
-        taken = k = np.int64(0)  # a literal 0 would compile everything below twice
-        while k < operations.shape[0] and out.stop[i] == 0:
-            code = operations[k, CODE]
-            if code >= TILED:
-                k = _tiled(tables, k, work, i, out)
-                continue
-            if code in (DENSE, READOUT):
-                taken = _dense(tables, k, addresses[0], parameters, taken, work)
-            elif code == BATCH:
-                _batch(tables, k, work)
-            elif code == CALL:
-                size = tables.samples * operations[k, UNITS]
-                x = work.space[operations[k, SOURCE] : operations[k, SOURCE] + size]
-                y = work.space[operations[k, TARGET] : operations[k, TARGET] + size]
-                callback.call(addresses[1 + operations[k, ARGUMENT]], x, y)
-            k += 1
+        forward(tables, addresses, parameters, True, work, i, out)
         if out.stop[i] == 0:
-            _read(tables, work, i, out)
+            read(tables, work, i, out)
+
+
+@_jit.inner()
+def forward(tables, addresses, parameters, drawing, work, i, out):
+    """All operations, for network ``i`` of ``out``; ``drawing`` its parameters, or with those in the workspace."""
+    operations = tables.operations
+    taken = k = np.int64(0)  # a literal 0 would compile everything below twice
+    while k < operations.shape[0] and out.stop[i] == 0:
+        code = operations[k, CODE]
+        if code >= TILED:
+            k = _tiled(tables, k, work, i, out)
+            continue
+        if code in (DENSE, READOUT):
+            if drawing:
+                taken = draw(tables, k, parameters, taken, work)
+            _multiply(tables, operations[k], addresses[0], work)
+        elif code == BATCH:
+            _batch(tables, k, work)
+        elif code == CALL:
+            size = tables.samples * operations[k, UNITS]
+            x = work.space[operations[k, SOURCE] : operations[k, SOURCE] + size]
+            y = work.space[operations[k, TARGET] : operations[k, TARGET] + size]
+            callback.call(addresses[1 + operations[k, ARGUMENT]], x, y)
+        k += 1
 
 
 @_jit.inner()
@@ -125,21 +148,21 @@ def _parameters(out, count, std, uniform, parameters, taken, work):
 
 
 @_jit.inner()
-def _dense(tables, k, address, parameters, taken, work):
-    """Weights of a layer and the matrix product; the readouts one after the other, each (outputs, fan_in)."""
+def draw(tables, k, parameters, taken, work):
+    """Weights and biases of a layer; the readouts one after the other, each (outputs, fan_in)."""
     operation, std = tables.operations[k], tables.numbers[k]
     fan_in, units, uniform = operation[FAN_IN], operation[UNITS], operation[ARGUMENT] == 1
-    last = operation[CODE] == READOUT
-    parts = tables.readouts if last else 1
+    parts = tables.readouts if operation[CODE] == READOUT else 1
     each = units // parts
-    has_bias = std[1] > 0 or parameters.size > 0
     for part in range(parts):
-        weights = work.weights[part * each * fan_in :]
+        weights = work.weights[operation[PARAMETERS] + part * each * fan_in :]
         taken = _parameters(weights, each * fan_in, std[0], uniform, parameters, taken, work)
-        if has_bias:
-            bias = work.bias[part * each :]
-            taken = _parameters(bias, each, std[1], uniform, parameters, taken, work)
-    _multiply(tables, operation, address, work)
+        if std[2] > 0:
+            bias = work.bias[tables.operations[k + 1, PARAMETERS] + part * each :]
+            if std[1] > 0 or parameters.size > 0:
+                taken = _parameters(bias, each, std[1], uniform, parameters, taken, work)
+            else:
+                bias[:each] = 0
     return taken
 
 
@@ -151,9 +174,10 @@ def _multiply(tables, operation, address, work):
     transposed = operation[CODE] == READOUT
     for band in range(bands):
         first, last = band * tables.samples // bands, (band + 1) * tables.samples // bands
-        used = fan_in if bands == 1 else last
+        used = fan_in if bands == 1 else min(last, fan_in)
         rows, target = x[first * fan_in :], y[first * units :]
-        product.multiply(address, rows, fan_in, used, work.weights, transposed, target, last - first, units)
+        weights = work.weights[operation[PARAMETERS] :]
+        product.multiply(address, rows, fan_in, used, weights, transposed, target, last - first, units)
 
 
 @_jit.inner()
@@ -161,20 +185,40 @@ def _batch(tables, k, work):
     """Statistics of BatchNorm; those of the whole data are known if they have just been recorded."""
     operation, numbers = tables.operations[k], tables.numbers[k]
     units, batch, known = operation[UNITS], tables.batch, operation[MORE] - 1
-    source = operation[SOURCE]
-    for index in range(tables.samples // batch):
+    source, saved, place = operation[SOURCE], operation[SAVED], operation[PARAMETERS]
+    running_mean, running_variance = work.running[0, place : place + units], work.running[1, place : place + units]
+    if tables.running:
+        offset, factor = work.offsets[0, :units], work.factors[0, :units]
+        norms.batch_statistics(running_mean, running_variance, 1.0, numbers[0], numbers[1], offset, factor)
+        return
+    evaluates, training = operation[ARGUMENT] > 0, tables.training // batch
+    if evaluates:
+        running_mean[:] = 0.0
+        running_variance[:] = norms.initial_weight(operation[ARGUMENT], numbers[2])
+    for index in range(training if evaluates else tables.samples // batch):
         accumulator = known
         if known < 0 or batch < tables.samples:
             accumulator = work.mean.shape[0] - 1
             x = work.space[source + index * batch * units : source + (index + 1) * batch * units]
-            moments.collect(x, units, _tile(units), work.mean[accumulator], work.squares[accumulator])
+            moments.collect(x, units, tile_rows(units), work.mean[accumulator], work.squares[accumulator])
         mean, squares = work.mean[accumulator], work.squares[accumulator]
         offset, factor = work.offsets[index, :units], work.factors[index, :units]
         norms.batch_statistics(mean, squares, float(batch), numbers[0], numbers[1], offset, factor)
+        if saved >= 0:
+            start = saved + index * units
+            pointwise.copy(factor, work.space[start : start + units])
+        if tables.momentum > 0:
+            norms.follow(mean, squares, float(batch), tables.momentum, running_mean, running_variance)
+        if evaluates:
+            weight = norms.running_weight(index, training, operation[ARGUMENT], numbers[2])
+            norms.add_weighted(mean, squares, batch - 1.0, weight, running_mean, running_variance)
+    for index in range(training, tables.samples // batch if evaluates else training):
+        offset, factor = work.offsets[index, :units], work.factors[index, :units]
+        norms.batch_statistics(running_mean, running_variance, 1.0, numbers[0], numbers[1], offset, factor)
 
 
 @_jit.inner()
-def _tile(units):
+def tile_rows(units):
     """Rows of a tile: about 16 kB of float32."""
     return max(16, min(128, 4096 // units // 8 * 8))
 
@@ -191,19 +235,21 @@ def _tiled(tables, first, work, network, out):
             moments.clear(work.mean[records], work.squares[records])
             records += 1
         last += 1
-    tile = _tile(units)
-    for row in range(0, tables.samples, tile):
-        stop = min(row + tile, tables.samples)
+    tile = tile_rows(units)
+    row = np.int64(0)
+    while row < tables.samples:
+        stop = min(row + tile, tables.samples if row >= tables.training else tables.training)
         record = 0
         for k in range(first, last):
             start = operations[k, TARGET] + row * units
             x = work.space[start : start + (stop - row) * units]
-            if operations[k, CODE] == RECORD:
-                mean, squares = work.mean[record], work.squares[record]
-                vectors.merge_moments(x, stop - row, units, mean, squares, row)
-                record += 1
-            else:
+            if operations[k, CODE] != RECORD:
                 _apply(tables, k, work, row, x)
+            elif row >= tables.training:
+                mean, squares = work.mean[record], work.squares[record]
+                vectors.merge_moments(x, stop - row, units, mean, squares, row - tables.training)
+                record += 1
+        row = stop
     _close(tables, first, last, work, network, out)
     return last
 
@@ -220,11 +266,15 @@ def _apply(tables, k, work, first, x):
         pointwise.slopes(x, kind(numbers[0]), kind(numbers[1]))
     elif code == ROWS:
         size, centred = units // operation[ARGUMENT], operation[MORE] == 1
-        norms.rows(x, size, centred, numbers[0], numbers[1], numbers[2], work.rows)
+        start = operation[SAVED] + first * operation[ARGUMENT]
+        saved = work.space[start : start + x.size // size] if operation[SAVED] >= 0 else x[:0]
+        norms.rows(x, size, centred, numbers, work.rows, saved)
     elif code == COLUMNS:
         norms.batch_apply(x, units, first, tables.batch, work.offsets, work.factors, numbers[2])
     elif code == BIAS:
-        vectors.affine_columns(x, np.int64(0), x.size // units, units, work.bias, work.ones, kind(0))
+        vectors.affine_columns(
+            x, np.int64(0), x.size // units, units, work.bias[operation[PARAMETERS] :], work.ones, kind(0)
+        )
     elif code == ERF:
         pointwise.erf(x)
     elif code == TANH:
@@ -233,6 +283,11 @@ def _apply(tables, k, work, first, x):
         pointwise.gelu(x)
     elif code == AFFINE:
         pointwise.affine(x, kind(numbers[0]), kind(numbers[1]))
+    elif code == SCALE:
+        scale = work.weights[operation[PARAMETERS] : operation[PARAMETERS] + 2 * units]
+        pointwise.affine_rows(x, scale[:units], scale[units:])
+    elif code == POOL:
+        pointwise.pool(x, operation[ARGUMENT], operation[MORE])
     elif code == ADD:
         start = operation[OTHER] + first * units
         pointwise.add(x, work.space[start : start + x.size])
@@ -248,7 +303,8 @@ def _close(tables, first, last, work, network, out):
             continue
         units, row = operations[k, UNITS], operations[k, ARGUMENT]
         layer = out.layers[network, row]
-        moments.summarize(work.mean[record], work.squares[record], tables.samples, units, layer)
+        samples = tables.samples - tables.training
+        moments.summarize(work.mean[record], work.squares[record], samples, units, layer)
         if not np.isfinite(layer[0]) or 0 < layer[0] < tables.floor:
             out.stop[network] = -row if layer[0] < tables.floor else row
             return
@@ -258,12 +314,12 @@ def _close(tables, first, last, work, network, out):
 
 
 @_jit.inner()
-def _read(tables, work, network, out):
+def read(tables, work, network, out):
     """Predictions and shape of the logits, which the last operation recorded in the first accumulator."""
     k = tables.operations.shape[0] - 1
     units = tables.operations[k, UNITS]
-    start, size = tables.operations[k, TARGET], tables.samples * units
-    logits = work.space[start : start + size].reshape((tables.samples, units))
-    readout.count(logits, tables.outputs, out.counts[network])
-    skewness, kurtosis = readout.shape(logits, work.mean[0], work.squares[0], work.powers[0], work.powers[1])
-    out.shape[network, 0], out.shape[network, 1] = skewness, kurtosis
+    start, stop = tables.operations[k, TARGET] + tables.training * units, tables.operations[k, TARGET]
+    stop += tables.samples * units
+    logits = work.space[start:stop].reshape((tables.samples - tables.training, units))
+    readout.count(logits, tables.outputs, work.groups, out.counts[network])
+    readout.shape(logits, work.mean[0, :units], work.squares[0, :units], work.powers, out.shape[network])

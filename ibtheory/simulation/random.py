@@ -130,3 +130,19 @@ def fill(out, count, std, uniform, state, raw):
             scale = out.dtype.type(std)
             _box_muller(raw[:pairs], raw[pairs : 2 * pairs], out[done:middle], out[middle:end], scale)
         done += 2 * pairs
+
+
+@_jit.door()
+def shuffle(order, seed, network, epoch):
+    """Fill ``order`` with a random order of 0, 1, ... that follows from seed, network and epoch (Fisher and Yates).
+
+    The fourth counter word of Philox, 0 for weights, is the epoch + 1. An index is off uniform by order.size / 2^32.
+    """
+    network = np.uint64(network)
+    for j in range(order.size):
+        order[j] = j
+    for j in range(order.size - 1, 0, -1):
+        counter = (network & _MASK, network >> _32, np.uint64(j), np.uint64(epoch + 1))
+        word = philox(counter, (seed & _MASK, seed >> _32))[0]
+        other = np.int64((word * np.uint64(j + 1)) >> _32)
+        order[j], order[other] = order[other], order[j]

@@ -44,14 +44,33 @@ def _activation(h, layer, functions, **_):
     return np.array([[function(v) for v in row] for row in h])
 
 
-def _batch_norm(h, layer, batch, **_):
+def _batch_norm(h, layer, batch, running, training, **_):
     if layer["mode"] == "running":
-        return h / math.sqrt(1 + layer["epsilon"]) * layer["scale"] + layer["shift"]
+        statistics = running.setdefault(id(layer), [np.zeros(h.shape[1]), np.ones(h.shape[1]), 0])
+        if not training:
+            mean, variance, _ = statistics
+            return (h - mean) / np.sqrt(variance + layer["epsilon"]) * layer["scale"] + layer["shift"]
+        _follow(statistics, h, layer)
     out = np.empty_like(h)
     for start in range(0, len(h), batch):
         for j in range(h.shape[1]):
             out[start : start + batch, j] = _normalize(list(h[start : start + batch, j]), layer)
     return out
+
+
+def _follow(statistics, h, layer):
+    """Update running [mean, variance, batches seen] as torch.nn.BatchNorm1d does in training mode."""
+    mean, variance, seen = statistics
+    if seen == layer["batches"]:
+        return
+    momentum = 1 / (seen + 1) if layer["momentum"] is None else layer["momentum"]
+    for j in range(h.shape[1]):
+        column = list(h[:, j])
+        center = math.fsum(column) / len(column)
+        unbiased = math.fsum((v - center) ** 2 for v in column) / (len(column) - 1)
+        mean[j] = (1 - momentum) * mean[j] + momentum * center
+        variance[j] = (1 - momentum) * variance[j] + momentum * unbiased
+    statistics[2] += 1
 
 
 def _layer_norm(h, layer, **_):
@@ -70,7 +89,17 @@ def _group_norm(h, layer, **_):
     return np.array(rows)
 
 
+def _feature_pool(h, layer, **_):
+    reduce = {"max": max, "min": min, "average": lambda block: math.fsum(block) / len(block)}[layer["reduction"]]
+    rows = []
+    for row in h:
+        blocks = [list(row[start : start + layer["size"]]) for start in range(0, len(row), layer["size"])]
+        rows.append([reduce(block) for block in blocks for _ in block])
+    return np.array(rows)
+
+
 _RULES = {
+    "FeaturePool": _feature_pool,
     "Dense": _dense,
     "Activation": _activation,
     "BatchNorm": _batch_norm,
@@ -81,23 +110,53 @@ _RULES = {
 
 
 def forward(description, X, parameters, *, batch=None, functions=FUNCTIONS):
-    """Activations (samples, features) of the input and of every layer, in the order in which they act."""
-    parameters = iter(parameters)
-    values = [np.asarray(X, float)]
+    """Activations (samples, features) of the input and of every layer, in the order in which they act.
 
-    def run(layers):
+    Running statistics first see the consecutive batches of the data, each in training mode, from the first again after
+    the last.
+    """
+    description, parameters, X = _unrolled(description), list(parameters), np.asarray(X, float)
+    context = {"batch": batch or len(X), "functions": functions, "running": {}}
+    batches = np.split(X, len(X) // context["batch"])
+    for index in range(max([layer.get("batches", 0) for layer in _flat(description["layers"])])):
+        _pass(description, batches[index % len(batches)], parameters, training=True, **context)
+    return _pass(description, X, parameters, training=False, **context)
+
+
+def _unrolled(description):
+    """A copy in which the layers of every repetition are objects of their own."""
+
+    def copies(layers):
         for layer in layers:
             if layer["kind"] == "Repeat":
                 for _ in range(layer["times"]):
-                    run(layer["block"])
-            elif layer["kind"] == "Residual":
+                    yield from copies(layer["block"])
+            else:
+                inner = {"branch": list(copies(layer["branch"]))} if layer["kind"] == "Residual" else {}
+                yield dict(layer) | inner
+
+    return {"layers": list(copies(description["layers"]))}
+
+
+def _flat(layers):
+    for layer in layers:
+        yield from _flat(layer.get("branch", []))
+        yield layer
+
+
+def _pass(description, X, parameters, **context):
+    parameters = iter(parameters)
+    values = [X]
+
+    def run(layers):
+        for layer in layers:
+            if layer["kind"] == "Residual":
                 stream = values[-1]
                 run(layer["branch"])
                 values.append(stream + values[-1])
             else:
                 rule = _RULES[layer["kind"]]
-                context = {"parameters": parameters, "batch": batch or len(X), "functions": functions}
-                values.append(rule(values[-1], layer, **context))
+                values.append(rule(values[-1], layer, parameters=parameters, **context))
 
     run(description["layers"])
     return values
@@ -130,14 +189,14 @@ def class_counts(logits):
 
 
 def shape(logits):
-    """Mean over logits of the skewness and of the excess kurtosis over samples."""
-    skewness, kurtosis = [], []
+    """Mean over logits of skewness, m2, m2^2, m3^2, m4 (central moments), z^2, z^4, tails beyond 2 and 3."""
+    rows = []
     for column in logits.T:
         around = column - column.mean()
-        variance = np.mean(around**2)
-        skewness.append(np.mean(around**3) / variance**1.5)
-        kurtosis.append(np.mean(around**4) / variance**2 - 3)
-    return np.mean(skewness), np.mean(kurtosis)
+        m2, m3, m4 = (np.mean(around**k) for k in (2, 3, 4))
+        tails = [np.mean(np.abs(around) > t * np.sqrt(m2)) for t in (2, 3)]
+        rows.append([m3 / m2**1.5, m2, m2**2, m3**2, m4, np.mean(column**2), np.mean(column**4), *tails])
+    return np.mean(rows, axis=0)
 
 
 def agreement(logits):

@@ -31,6 +31,18 @@ def draw_parameters(net, features, rng, networks=2):
     return [one() for _ in range(networks)]
 
 
+def check_shape(e, shapes, n):
+    """What the law of a logit looks like, from the moments of each network (networks, 9)."""
+    skewness, m2, m22, m33, m4, z2, z4, *tails = shapes.mean(axis=0)
+    k4 = n**2 * ((n + 1) * m4 - 3 * (n - 1) * m22) / ((n - 1) * (n - 2) * (n - 3))  # Fisher's k-statistic
+    square = (n - 1) / (n + 1) * (m22 * n**2 / (n - 1) ** 2 - k4 / n)
+    unbiased = z2**2 - np.var(shapes[:, 5], ddof=1) / len(shapes)
+    values = [e.skewness, e.skewness_spread, e.kurtosis, e.network_kurtosis, e.tail_2, e.tail_3]
+    expected = [skewness, (m33 / m2**3) ** 0.5, k4 / square, z4 / unbiased - 3, *tails]
+    np.testing.assert_allclose(values, expected, rtol=1e-7, atol=1e-9)
+    assert e.histogram.sum() == pytest.approx(1, abs=1e-12)
+
+
 def check(net, *, description=None, samples=SAMPLES, batch="all", functions=None, seed=0, tolerance=1e-11):
     """Compare every statistic of two networks with the reference."""
     rng = np.random.default_rng([seed, samples])
@@ -52,7 +64,7 @@ def check(net, *, description=None, samples=SAMPLES, batch="all", functions=None
         reference.shape(reference.forward(description or net.to_dict(), X, given, batch=size, functions=functions)[-1])
         for given in parameters
     ]
-    np.testing.assert_allclose([e.skewness, e.kurtosis], np.mean(shapes, axis=0), rtol=1e-8, atol=1e-10)
+    check_shape(e, np.array(shapes), samples)
     return e
 
 
@@ -77,8 +89,9 @@ def test_every_activation(activation):
         RMSNorm(epsilon=0.1, scale=0.5),
         GroupNorm(4, epsilon=0.1, scale=1.5, shift=0.2),
         BatchNorm("running", epsilon=0.1, scale=1.5, shift=0.2),
+        BatchNorm("running", epsilon=0.1, scale=1.5, shift=0.2, batches=3),
     ],
-    ids=lambda norm: f"{type(norm).__name__}-{getattr(norm, 'mode', '')}",
+    ids=repr,
 )
 @pytest.mark.parametrize("placement", ["before", "after", "both"])
 def test_epsilon_and_affine_constants(norm, placement):
@@ -183,3 +196,30 @@ def test_small_gaps_keep_their_relative_precision():
     expected = [reference.statistics(h)[2] for h in reference.forward(net.to_dict(), X, parameters[0])]
     np.testing.assert_allclose(e.per_layer[0, :, 2], expected, rtol=1e-8)  # data carry 1e-16 / 1e-6
     np.testing.assert_array_equal(e.per_layer[..., 0], e.per_layer[..., 1] + e.per_layer[..., 2])
+
+
+@pytest.mark.parametrize("batch", [2, 6, 12])
+@pytest.mark.parametrize("placement", ["before", "after", "both"])
+@pytest.mark.parametrize(("momentum", "batches"), [(0.1, 1), (0.3, 8), (None, 3), (1.0, 3)])
+def test_running_statistics_of_training_batches(batch, placement, momentum, batches):
+    norm = BatchNorm("running", momentum=momentum, batches=batches, epsilon=1e-3)
+    check(ib.mlp(WIDTH, 2, 3, norm=norm, placement=placement), batch=batch, tolerance=1e-9)
+
+
+def test_training_batches_of_rotated_inputs_and_of_several_layers():
+    layers = (
+        Dense(WIDTH), BatchNorm("running", batches=2), Activation("relu"), LayerNorm(), Dense(WIDTH), BatchNorm(),
+        Residual((Activation("tanh"), Dense(WIDTH), BatchNorm("running", momentum=None, batches=4))), Dense(3),
+    )  # fmt: skip
+    check(Network(layers), batch=3, tolerance=1e-9)
+
+
+def test_training_batches_have_the_same_law_from_the_triangle_of_the_inputs():
+    net = ib.mlp(WIDTH, 2, 3, norm=BatchNorm("running", batches=3), placement="before")
+    rotated = ib.simulate(net, ib.GaussianInputs(40), samples=20, batch=5, networks=1000, readouts=1)
+    rng, shapes = np.random.default_rng(1), [(40, WIDTH), (WIDTH, WIDTH), (WIDTH, 3)]
+    given = [[(rng.normal(size=s) * np.sqrt(2 / s[0]), None) for s in shapes] for _ in range(1000)]
+    plain = ib.simulate(net, rotated.inputs, batch=5, parameters=given)
+    for name in ("gamma", "class_fraction_variance"):
+        error = np.hypot(getattr(rotated, f"{name}_error"), getattr(plain, f"{name}_error"))
+        assert abs(getattr(rotated, name) - getattr(plain, name)) < 4 * error

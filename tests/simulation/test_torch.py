@@ -51,3 +51,27 @@ def test_parity(norm, placement, activation):
         assert e.per_layer[0, row, 2] == pytest.approx(np.mean(values.var(axis=0, ddof=1)), rel=1e-10)
     counts = np.bincount(h.argmax(dim=1).numpy(), minlength=4)
     np.testing.assert_allclose(e.class_fractions[0] * 20, counts)
+
+
+@pytest.mark.parametrize("momentum", [0.1, None, 1.0])
+@pytest.mark.parametrize("placement", ["before", "after"])
+def test_running_statistics(placement, momentum):
+    torch.manual_seed(0)
+    model = build("batch", placement, "relu")
+    for module in model:
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.momentum = momentum
+    linear = [m for m in model if isinstance(m, torch.nn.Linear)]
+    given = [(m.weight.detach().numpy().T, m.bias.detach().numpy()) for m in linear]
+    X = np.random.default_rng(0).normal(size=(20, 10))
+    norm = ib.BatchNorm("running", epsilon=1e-5, momentum=momentum, batches=7)
+    net = ib.mlp(16, 3, 4, norm=norm, placement=placement)
+    e = ib.simulate(net, ib.Dataset(X), batch=5, parameters=[given], dtype="float64")
+    with torch.no_grad():
+        for index in range(7):
+            model(torch.from_numpy(X[5 * (index % 4) :][:5]))
+        h = torch.from_numpy(X)
+        for row, module in enumerate(model.eval(), start=1):
+            h = module(h)
+            assert e.per_layer[0, row, 0] == pytest.approx(np.mean(h.numpy() ** 2), rel=1e-10)
+            assert e.per_layer[0, row, 2] == pytest.approx(np.mean(h.numpy().var(axis=0, ddof=1)), rel=1e-10)

@@ -33,13 +33,14 @@ def call(address, x, y):
 
 
 class Callback:
-    """The C side of an elementwise NumPy function; keep it alive while its ``address`` is in use.
+    """The C side of an activation or of its derivative; keep it alive while its ``address`` is in use.
 
     An exception of the function is kept in ``failures`` and NaN is returned to the machine, which stops there.
     """
 
-    def __init__(self, record, dtype):
+    def __init__(self, record, dtype, *, derivative=False):
         self.record, self.dtype, self.failures = record, np.dtype(dtype), []
+        self.values = record.derivative if derivative else record.function
         self._function = _SIGNATURE(self._run)
         self.address = ctypes.cast(self._function, ctypes.c_void_p).value
 
@@ -47,7 +48,7 @@ class Callback:
         x, y = (self._array(pointer, size) for pointer in (source, target))
         try:
             with np.errstate(all="ignore"):
-                values = np.asarray(self.record.function(x.copy()))
+                values = np.asarray(self.values(x.copy()))
             if values.shape != x.shape:
                 raise ValueError(f"it returned the shape {values.shape} for an input of shape {x.shape}")
             if not np.all(np.isfinite(values)):

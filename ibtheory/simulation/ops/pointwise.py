@@ -17,15 +17,38 @@ def slopes(x, negative, positive):
 
 
 @_jit.inner()
+def slopes_back(g, x, negative, positive):
+    """The gradient ``g`` goes back through the activation, given its input, or its output where that has the sign."""
+    for i in range(g.size):
+        g[i] = g[i] * (positive if x[i] > 0 else negative)
+
+
+@_jit.inner()
 def erf(x):
     for i in range(x.size):
         x[i] = _math.erf(x[i])
 
 
 @_jit.inner()
+def erf_back(g, x):
+    """d erf / dx = 2 / sqrt(pi) exp(-x^2), x the input."""
+    factor = g.dtype.type(1.1283791670955126)
+    for i in range(g.size):
+        g[i] = g[i] * factor * _math.exp(-x[i] * x[i])
+
+
+@_jit.inner()
 def tanh(x):
     for i in range(x.size):
         x[i] = _math.tanh(x[i])
+
+
+@_jit.inner()
+def tanh_back(g, y):
+    """d tanh / dx = 1 - y^2, y the output."""
+    one = g.dtype.type(1)
+    for i in range(g.size):
+        g[i] = g[i] * (one - y[i] * y[i])
 
 
 @_jit.inner()
@@ -37,9 +60,80 @@ def gelu(x):
 
 
 @_jit.inner()
+def gelu_back(g, x):
+    """Phi(x) + x exp(-x^2 / 2) / sqrt(2 pi), x the input."""
+    kind = g.dtype.type
+    half, root, one, density = kind(0.5), kind(0.7071067811865476), kind(1), kind(0.3989422804014327)
+    for i in range(g.size):
+        slope = half * (one + _math.erf(root * x[i])) + density * x[i] * _math.exp(-half * x[i] * x[i])
+        g[i] = g[i] * slope
+
+
+@_jit.inner()
 def affine(x, scale, shift):
     for i in range(x.size):
         x[i] = _math.fma(x[i], scale, shift)
+
+
+@_jit.inner()
+def affine_rows(x, scale, shift):
+    """Every row of the flat array ``x`` times ``scale`` plus ``shift``, feature by feature."""
+    for start in range(0, x.size, scale.size):
+        _affine_row(x[start : start + scale.size], scale, shift)
+
+
+@_jit.inner()
+def scale_rows(x, scale):
+    """Every row times ``scale``: what affine_rows does to a gradient."""
+    for start in range(0, x.size, scale.size):
+        _scale_row(x[start : start + scale.size], scale)
+
+
+@_jit.inner()
+def _scale_row(x, scale):
+    for j in range(x.size):
+        x[j] *= scale[j]
+
+
+@_jit.inner()
+def multiply(x, other):
+    for i in range(x.size):
+        x[i] *= other[i]
+
+
+@_jit.inner()
+def _affine_row(x, scale, shift):
+    for j in range(x.size):
+        x[j] = _math.fma(x[j], scale[j], shift[j])
+
+
+@_jit.inner()
+def pool(x, size, reduction):
+    """Each block of ``size`` neighbors becomes its largest (0), its mean (1) or its smallest (2)."""
+    for start in range(0, x.size, size):
+        value = x[start]
+        for j in range(start + 1, start + size):
+            if reduction == 1:
+                value += x[j]
+            elif (x[j] > value) == (reduction == 0):
+                value = x[j]
+        if reduction == 1:
+            value /= x.dtype.type(size)
+        x[start : start + size] = value
+
+
+@_jit.inner()
+def pool_back(g, x, size, reduction):
+    """The gradient of a block is shared by its features, or goes to the first that was chosen, x the input."""
+    for start in range(0, g.size, size):
+        chosen, total = start, g[start]
+        for j in range(start + 1, start + size):
+            total += g[j]
+            better = x[j] > x[chosen] if reduction == 0 else x[j] < x[chosen]
+            chosen = j if better else chosen
+        g[start : start + size] = total / g.dtype.type(size) if reduction == 1 else g.dtype.type(0)
+        if reduction != 1:
+            g[chosen] = total
 
 
 @_jit.inner()

@@ -127,30 +127,65 @@ def _affine(width):
     return apply
 
 
+def _products(width):
+    """Add the numbers of ``rows`` rows to ``sums`` and their products with another array to ``products``."""
+
+    @intrinsic
+    def add(typingctx, g, z, first, rows, stride, sums, products, column):
+        def codegen(context, builder, signature, arguments):
+            _, _, first, rows, stride, _, _, column = arguments
+            g, z, sums, products = ((signature.args[i], arguments[i]) for i in (0, 1, 5, 6))
+            b = _Builder(context, builder, width)
+            element = context.get_value_type(g[0].dtype)
+            zero = ir.Constant(ir.VectorType(element, width), [0.0] * width)
+            total, product = (cgutils.alloca_once_value(builder, zero) for _ in range(2))
+            with cgutils.for_range(builder, rows) as loop:
+                place = builder.add(first, builder.mul(loop.index, stride))
+                value = b.load(g, place)
+                builder.store(builder.fadd(builder.load(total), value), total)
+                builder.store(b.fma(value, b.load(z, place), builder.load(product)), product)
+            for partial, array in ((total, sums), (product, products)):
+                before, value = b.load(array, column), builder.load(partial)
+                value = b.wide(value) if before.type != value.type else value
+                b.store(builder.fadd(before, value), array, column)
+            return context.get_dummy_value()
+
+        return types.void(g, z, first, rows, stride, sums, products, column), codegen
+
+    return add
+
+
+def _projection(width):
+    """g <- factor (g - mean - z along) for ``width`` columns of ``rows`` rows."""
+
+    @intrinsic
+    def project(typingctx, g, z, rows, stride, factor, mean, along, column):
+        def codegen(context, builder, signature, arguments):
+            _, _, rows, stride, _, _, _, column = arguments
+            g, z, *columns = ((signature.args[i], arguments[i]) for i in (0, 1, 4, 5, 6))
+            b = _Builder(context, builder, width)
+            f, m, a = (b.load(array, column) for array in columns)
+            with cgutils.for_range(builder, rows) as loop:
+                place = builder.add(column, builder.mul(loop.index, stride))
+                value = builder.fsub(b.load(g, place), b.fma(b.load(z, place), a, m))
+                b.store(builder.fmul(f, value), g, place)
+            return context.get_dummy_value()
+
+        return types.void(g, z, rows, stride, factor, mean, along, column), codegen
+
+    return project
+
+
 def _sums(group):
     """Sums over ``group`` rows of ``size`` neighbors, side by side so that none waits for the other."""
 
     @intrinsic
     def sums(typingctx, x, first, size, centred, totals, squares, index):
         def codegen(context, builder, signature, arguments):
-            array = signature.args[0], arguments[0]
+            x, totals, squares = ((signature.args[i], arguments[i]) for i in (0, 4, 5))
             _, first, size, centred, _, _, index = arguments
-            blocks = {width: _Builder(context, builder, width) for width in (8, 4, 1)}
-            rows = [_Row(builder, blocks, array, first, size, centred, number) for number in range(group)]
-            eight, rest = builder.sdiv(size, _integer(8)), builder.srem(size, _integer(8))
-            starts = {8: _integer(0), 4: builder.mul(eight, _integer(8))}
-            starts[1] = builder.add(starts[4], builder.mul(builder.sdiv(rest, _integer(4)), _integer(4)))
-            counts = {8: eight, 4: builder.sdiv(rest, _integer(4)), 1: builder.srem(rest, _integer(4))}
-            for width in blocks:
-                with cgutils.for_range(builder, counts[width]) as loop:
-                    offset = builder.add(starts[width], builder.mul(loop.index, _integer(width)))
-                    for row in rows:
-                        row.absorb(width, offset)
-            for number, row in enumerate(rows):
-                place = builder.add(index, _integer(number))
-                for which, argument in enumerate((4, 5)):
-                    vector = blocks[1].spread(blocks[1].wide_scalar(row.total(which)))
-                    blocks[1].store(vector, (signature.args[argument], arguments[argument]), place)
+            rows = [_Row(context, builder, x, first, size, number, centred=centred) for number in range(group)]
+            _sum_rows(builder, rows, size, (totals, squares), index)
             return context.get_dummy_value()
 
         return types.void(x, first, size, centred, totals, squares, index), codegen
@@ -158,15 +193,55 @@ def _sums(group):
     return sums
 
 
-class _Row:
-    """Accumulators of one row: (sum, sum of squares) of differences from its pivot, in blocks of 8, 4 and 1."""
+def _row_products(group):
+    """Sums over ``group`` rows of ``size`` neighbors of the numbers, and of their products with another array."""
 
-    def __init__(self, builder, blocks, array, first, size, centred, number):
-        self.builder, self.blocks, self.array = builder, blocks, array
+    @intrinsic
+    def sums(typingctx, g, z, first, size, totals, products, index):
+        def codegen(context, builder, signature, arguments):
+            g, z, totals, products = ((signature.args[i], arguments[i]) for i in (0, 1, 4, 5))
+            _, _, first, size, _, _, index = arguments
+            rows = [_Row(context, builder, g, first, size, number, other=z) for number in range(group)]
+            _sum_rows(builder, rows, size, (totals, products), index)
+            return context.get_dummy_value()
+
+        return types.void(g, z, first, size, totals, products, index), codegen
+
+    return sums
+
+
+def _sum_rows(builder, rows, size, outputs, index):
+    """Let all rows take in their numbers, and store their two sums, float64, from ``index`` on."""
+    eight, rest = builder.sdiv(size, _integer(8)), builder.srem(size, _integer(8))
+    starts = {8: _integer(0), 4: builder.mul(eight, _integer(8))}
+    starts[1] = builder.add(starts[4], builder.mul(builder.sdiv(rest, _integer(4)), _integer(4)))
+    counts = {8: eight, 4: builder.sdiv(rest, _integer(4)), 1: builder.srem(rest, _integer(4))}
+    for width, start in starts.items():
+        with cgutils.for_range(builder, counts[width]) as loop:
+            offset = builder.add(start, builder.mul(loop.index, _integer(width)))
+            for row in rows:
+                row.absorb(width, offset)
+    for number, row in enumerate(rows):
+        place = builder.add(index, _integer(number))
+        for which, output in enumerate(outputs):
+            row.store(which, output, place)
+
+
+class _Row:
+    """Accumulators of one row, in blocks of 8, 4 and 1: of differences from its pivot, and of their products.
+
+    The pivot is the first number if ``centred``, else 0; the products are squares, or products with ``other``.
+    """
+
+    def __init__(self, context, builder, array, first, size, number, *, centred=None, other=None):
+        self.builder, self.array, self.other = builder, array, other
+        self.blocks = {width: _Builder(context, builder, width) for width in (8, 4, 1)}
         self.first = builder.add(first, builder.mul(size, _integer(number)))
-        pivot = builder.extract_element(blocks[1].load(array, self.first), ir.Constant(ir.IntType(32), 0))
-        pivot = builder.select(centred, pivot, ir.Constant(pivot.type, 0.0))
-        self.pivots = {width: block.spread(pivot) for width, block in blocks.items()}
+        pivot = ir.Constant(context.get_value_type(array[0].dtype), 0.0)
+        if centred is not None:
+            number = builder.extract_element(self.blocks[1].load(array, self.first), ir.Constant(ir.IntType(32), 0))
+            pivot = builder.select(centred, number, pivot)
+        self.pivots = {width: block.spread(pivot) for width, block in self.blocks.items()}
         self.places = {
             width: [cgutils.alloca_once_value(builder, ir.Constant(p.type, [0.0] * width)) for _ in range(2)]
             for width, p in self.pivots.items()
@@ -174,10 +249,17 @@ class _Row:
 
     def absorb(self, width, offset):
         block, builder = self.blocks[width], self.builder
-        d = builder.fsub(block.load(self.array, builder.add(self.first, offset)), self.pivots[width])
-        total, square = self.places[width]
+        place = builder.add(self.first, offset)
+        d = builder.fsub(block.load(self.array, place), self.pivots[width])
+        factor = d if self.other is None else block.load(self.other, place)
+        total, product = self.places[width]
         builder.store(builder.fadd(builder.load(total), d), total)
-        builder.store(block.fma(d, d, builder.load(square)), square)
+        builder.store(block.fma(d, factor, builder.load(product)), product)
+
+    def store(self, which, array, place):
+        """Store one of the two sums, in float64."""
+        one = self.blocks[1]
+        one.store(one.spread(one.wide_scalar(self.total(which))), array, place)
 
     def total(self, which):
         """Sum of all lanes, in a fixed tree."""
@@ -195,7 +277,10 @@ def _integer(number):
 
 _moments_16, _moments_4, _moments_1 = (_moments(width) for width in (16, 4, 1))
 _affine_16, _affine_4, _affine_1 = (_affine(width) for width in (16, 4, 1))
+_products_16, _products_4, _products_1 = (_products(width) for width in (16, 4, 1))
+_projection_16, _projection_4, _projection_1 = (_projection(width) for width in (16, 4, 1))
 _sums_group, _sums_one = _sums(4), _sums(1)
+_row_products_group, _row_products_one = _row_products(4), _row_products(1)
 
 
 @_jit.inner()
@@ -210,6 +295,18 @@ def row_sums(x, size, centred, totals, squares):
         row += 4
     while row < totals.size:
         _sums_one(x, row * size, size, centred, totals, squares, row)
+        row += 1
+
+
+@_jit.inner()
+def row_products(g, z, size, totals, products):
+    """Sums of ``g`` and of g z in rows of ``size`` neighbors, one per element of ``totals`` and ``products``."""
+    row = np.int64(0)
+    while row + 4 <= totals.size:
+        _row_products_group(g, z, row * size, size, totals, products, row)
+        row += 4
+    while row < totals.size:
+        _row_products_one(g, z, row * size, size, totals, products, row)
         row += 1
 
 
@@ -241,4 +338,34 @@ def affine_columns(x, first, rows, columns, offset, factor, shift):
         j += 4
     while j < columns:
         _affine_1(x, first + j, rows, columns, offset, factor, j, shift)
+        j += 1
+
+
+@_jit.inner()
+def add_columns(g, z, first, rows, columns, sums, products):
+    """Add ``rows`` rows of ``g`` from ``first`` on to ``sums``, and their products with ``z`` to ``products``."""
+    j = np.int64(0)
+    while j + 16 <= columns:
+        _products_16(g, z, first + j, rows, columns, sums, products, j)
+        j += 16
+    while j + 4 <= columns:
+        _products_4(g, z, first + j, rows, columns, sums, products, j)
+        j += 4
+    while j < columns:
+        _products_1(g, z, first + j, rows, columns, sums, products, j)
+        j += 1
+
+
+@_jit.inner()
+def project_columns(g, z, rows, columns, factor, mean, along):
+    """g <- factor (g - mean - z along), column by column."""
+    j = np.int64(0)
+    while j + 16 <= columns:
+        _projection_16(g, z, rows, columns, factor, mean, along, j)
+        j += 16
+    while j + 4 <= columns:
+        _projection_4(g, z, rows, columns, factor, mean, along, j)
+        j += 4
+    while j < columns:
+        _projection_1(g, z, rows, columns, factor, mean, along, j)
         j += 1
