@@ -65,6 +65,7 @@ BLOCK = (layers.Dense(8), layers.Activation("relu"))
 EXAMPLES = {
     layers.Dense: BLOCK,
     layers.Activation: BLOCK,
+    layers.FeaturePool: (*BLOCK, layers.FeaturePool("max")),
     layers.Residual: (layers.Dense(8), layers.Residual(BLOCK[::-1])),
     layers.Repeat: (layers.Repeat(BLOCK, 2),),
 }
@@ -96,7 +97,9 @@ BLOCKS = {
     "batch before": {"norm": "batch", "placement": "before"},
     "batch after": {"norm": "batch", "placement": "after"},
     "batch both": {"norm": "batch", "placement": "both"},
-    "batch, running statistics": {"norm": layers.BatchNorm(mode="running")},
+    "batch, fresh running statistics": {"norm": layers.BatchNorm(mode="running")},
+    "batch before, 3 training batches": {"norm": layers.BatchNorm(mode="running", batches=3), "placement": "before"},
+    "batch after, 3 training batches": {"norm": layers.BatchNorm(mode="running", batches=3), "placement": "after"},
 }
 
 

@@ -8,6 +8,7 @@ _LAYERS = (
     "Activation",
     "BatchNorm",
     "Dense",
+    "FeaturePool",
     "GroupNorm",
     "LayerNorm",
     "Network",
@@ -20,14 +21,37 @@ _HOMES = {
     "zoo": ("mlp",),
     "inputs": ("Blobs", "Dataset", "GaussianInputs", "load_digits"),
     "fractions": ("ClassFraction",),
+    "groups": ("GroupFractions",),
+    "optimizers": ("SGD", "Adam", "AdamW"),
+    "history": ("History",),
     "theory": ("predict",),
-    "simulation": ("simulate",),
+    "simulation": ("simulate", "train"),
     "results": ("Comparison", "Ensemble", "Prediction", "load"),
+    "phase": (
+        "CriticalLine",
+        "DepthScales",
+        "PhaseDiagram",
+        "critical_line",
+        "depth_scales",
+        "gradient_factor",
+        "phase_diagram",
+    ),
     "comparison": ("compare",),
     "diagnosis": ("Diagnosis", "diagnose"),
     "reporting": ("report",),
 }
-_MODULES = ("activations", "fractions", "gaussian", "inputs", "layers", "plot", "results")
+_MODULES = (
+    "activations",
+    "fractions",
+    "gaussian",
+    "inputs",
+    "layers",
+    "losses",
+    "optimizers",
+    "plot",
+    "results",
+    "symbolic",
+)
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = sorted([*_HOME, *_MODULES, "__version__"])

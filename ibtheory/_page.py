@@ -11,6 +11,7 @@ import numpy as np
 from ibtheory import _check, plot, results
 from ibtheory.layers import Network
 
+_FELT = 0.1  # excess kurtosis over the data from which tails are called heavy or light
 _HIDDEN = ("readout_fractions", "class_fractions", "per_layer", "dead", "agreement")  # large; the seed redraws them
 
 
@@ -37,7 +38,7 @@ def plain(value):
     if isinstance(value, list | tuple | np.ndarray):
         return [plain(inner) for inner in value]
     if hasattr(value, "describe"):
-        return value.describe()
+        return plain(value.describe())
     if is_dataclass(value):
         return _plain_result(value)
     return str(value)
@@ -169,6 +170,26 @@ def agreement_sentence(cells):
     )
 
 
+def output_sentence(cells):
+    """Symmetry and tails of the law of a logit over the data, by placement."""
+    kurtosis = {cell.name: cell.ensemble.kurtosis for cell in cells}
+    error = {cell.name: cell.ensemble.kurtosis_error for cell in cells}
+    skew = max(cell.ensemble.skewness_spread for cell in cells)
+    heavy = [name for name, value in kurtosis.items() if value > max(_FELT, 2 * error[name])]
+    light = [name for name, value in kurtosis.items() if value < -max(_FELT, 2 * error[name])]
+    parts = [
+        f"{word} in {listed([f'“{name}” ({number(kurtosis[name])})' for name in names])}"
+        for word, names in (("heavier", heavy), ("lighter", light))
+        if names
+    ]
+    tails = "those of a Gaussian everywhere" if not parts else f"{' and '.join(parts)} than those of a Gaussian"
+    return (
+        "The law of a logit is symmetric over networks, before and after the activation alike: a network and its "
+        f"mirror image are equally likely (in a single network its skewness over these samples is up to "
+        f"{number(skew)} in size). Its tails are {tails} (excess kurtosis over the data)."
+    )
+
+
 # The page
 
 
@@ -193,6 +214,7 @@ def pictures(cells, title):
     predictions = {cell.name: cell.prediction for cell in cells}
     figures = {
         "placements.png": plot.placements(ensembles, predictions, title=title),
+        "output.png": plot.outputs(ensembles, predictions),
         "z-scores.png": plot.comparisons({cell.name: cell.comparison for cell in cells}).figure,
     }
     return {name: _png(figure) for name, figure in figures.items()}
@@ -218,7 +240,8 @@ def html(made, images):
         unbiased_max=number(first.unbiased_max),
         classes=first.classes,
         cells=[_row(cell) for cell in made.cells],
-        pictures={"placements": inline["placements.png"], "z_scores": inline["z-scores.png"]},
+        pictures={name.removesuffix(".png").replace("-", "_"): data for name, data in inline.items()},
+        output=output_sentence(made.cells),
         alt=_alt(made.cells),
         agreement=agreement_sentence(made.cells),
         networks=first.networks,

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import click
+import numpy as np
 
 from ibtheory import reporting, zoo
 from ibtheory._version import __version__
@@ -100,6 +101,37 @@ def simulate(as_json, output, **options):
 
 
 @main.command()
+@_options(_NETWORK, _NORM, _DATA)
+@click.option("--networks", type=int, default=20, show_default=True, help="Random starts.")
+@click.option("--steps", type=int, default=200, show_default=True, help="Steps of the optimizer.")
+@click.option("--optimizer", type=click.Choice(["sgd", "adam", "adamw"]), default="adam", show_default=True)
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True)
+@click.option("--loss", default="cross_entropy", show_default=True, help="cross_entropy, mse or hinge.")
+@click.option("--held-out", type=int, help="Samples that are not trained on.")
+@click.option("--store", type=click.Path(path_type=Path), help="Folder to go on from after an interruption.")
+@_options(_SAVE, _JSON)
+@_plain_errors
+def train(as_json, output, optimizer, learning_rate, **options):
+    """Train many random networks on the data, --batch samples per step: loss and worst recall on the way."""
+    from ibtheory import optimizers, simulation
+
+    net, x, shared = _setting(options)
+    kinds = {kind.lower(): build for kind, build in optimizers.KINDS.items()}
+    chosen = {name: options[name] for name in ("networks", "steps", "loss", "held_out", "store")}
+    history = simulation.train(
+        net,
+        x,
+        optimizer=kinds[optimizer](learning_rate),
+        batch=None if shared["batch"] == "all" else shared["batch"],
+        samples=shared["samples"] if options["held_out"] is None else options["samples"],
+        seed=shared["seed"],
+        progress=not as_json,
+        **chosen,
+    )
+    _hand_over(history, output, as_json)
+
+
+@main.command()
 @_options(_NETWORK, _NORM, _DATA, _NETWORKS, _WIDTH_TERMS, _ALPHA, _SAVE, _JSON)
 @_plain_errors
 def compare(as_json, output, **options):
@@ -130,6 +162,37 @@ def report(as_json, output, **options):
         click.echo(reporting.numbers(made))
         return
     click.echo(f"{made}\n\nThe page: {output / 'index.html'} (made in {made.seconds:.0f} s)")
+
+
+@main.command()
+@click.option("--activation", default="tanh", show_default=True, help="A name of the catalogue, or leaky_relu(0.1).")
+@_options(_NORM)
+@click.option("--weights", default="0.1,6,40", show_default=True, help="Weight variances: low,high,points.")
+@click.option("--biases", default="0,0.2,40", show_default=True, help="Bias variances: low,high,points.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder for phase.png, phase.json and phase.npz.")
+@_JSON
+@_plain_errors
+def phase(activation, norm, placement, weights, biases, output, as_json):
+    """Phase diagram of deep networks: ordered or chaotic, neutral or prejudiced, by weight and bias variance."""
+    from ibtheory import phase as phases
+
+    net = zoo.mlp(64, 1, activation=reporting.activation_of(activation), norm=norm, placement=placement)
+    diagram = phases.phase_diagram(net, _grid("--weights", weights), _grid("--biases", biases))
+    text = json.dumps(reporting.plain(diagram), allow_nan=False)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        diagram.save(output / "phase.npz")
+        (output / "phase.json").write_text(text)
+        diagram.plot().figure.savefig(output / "phase.png", dpi=150)
+    click.echo(text if as_json else str(diagram))
+
+
+def _grid(option, text):
+    try:
+        low, high, points = text.split(",")
+        return np.linspace(float(low), float(high), int(points))
+    except ValueError:
+        raise ValueError(f"{option} must be low,high,points, such as 0,0.2,40; got {text!r}") from None
 
 
 def _standardize(word):

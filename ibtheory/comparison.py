@@ -7,14 +7,18 @@ from scipy import stats
 
 from ibtheory import _check
 from ibtheory.fractions import agreement
+from ibtheory.groups import finite_covariance
 from ibtheory.layers import BatchNorm, flatten
 from ibtheory.results import COMPARISON_ROW, Comparison, Ensemble, Prediction
 
-__all__ = ["LAYER_QUANTITIES", "LOGIT_QUANTITIES", "PRIMARY", "compare"]
+__all__ = ["GROUP_QUANTITIES", "LAYER_QUANTITIES", "LOGIT_QUANTITIES", "OUTPUT_QUANTITIES", "PRIMARY", "compare"]
 
 LAYER_QUANTITIES = ("same", "cross", "gap", "mean", "gamma")
 LOGIT_QUANTITIES = ("gamma_effective", "class_fraction_variance", "max_fraction")
+GROUP_QUANTITIES = ("group_variance", "group_covariance")
+OUTPUT_QUANTITIES = ("skewness", "kurtosis", "network_kurtosis", "tail_2", "tail_3")
 PRIMARY = ("gamma", *LOGIT_QUANTITIES)
+_ALL = (*LAYER_QUANTITIES, *LOGIT_QUANTITIES, *GROUP_QUANTITIES, *OUTPUT_QUANTITIES)
 _STEPS_OF_SPREAD, _STEPS_OF_AGREEMENT = 8, 256  # rounding steps: less is no spread; that many may accumulate
 
 
@@ -33,9 +37,12 @@ def compare(p, e, *, alpha=0.05, quantities=None):
         Probability, between 0 and 1, that a theory true in all rows is found inconsistent.
     quantities : iterable of str, optional
         Of every layer: "same", "cross", "gap", "mean", "gamma"; of the logits: "gamma_effective",
-        "class_fraction_variance", "max_fraction". By default the dimensionless ones: gamma of every layer and the
-        three of the logits. More rows cost power, for the level is simultaneous, and the moments of a layer say
-        little that its gamma does not.
+        "class_fraction_variance", "max_fraction". Of labelled data: "group_variance", the variance of the share of
+        one class among the samples of a label, a row per label, and "group_covariance", a row per pair of labels.
+        Of the law of one logit: "skewness", "kurtosis", "network_kurtosis", "tail_2", "tail_3". By default the
+        dimensionless ones: gamma of every layer, the three of the logits, and the law of one where the prediction has
+        its terms of order 1/width. More rows cost power, for the level is simultaneous, and the moments of a layer
+        say little that its gamma does not.
 
     Returns
     -------
@@ -69,11 +76,11 @@ def compare(p, e, *, alpha=0.05, quantities=None):
     if not isinstance(e, Ensemble):
         raise TypeError(f"e must be an Ensemble, got {type(e).__name__}; order: compare(predict(...), simulate(...))")
     alpha = _check.real("alpha", alpha, 0.0, 1.0, open_minimum=True)
-    names = PRIMARY if quantities is None else (quantities,) if isinstance(quantities, str) else tuple(quantities)
+    names = _default(p) if quantities is None else (quantities,) if isinstance(quantities, str) else tuple(quantities)
     for name in names:
-        _check.choice("quantities", name, (*LAYER_QUANTITIES, *LOGIT_QUANTITIES))
+        _check.choice("quantities", name, _ALL)
     if not names:
-        raise ValueError(f"quantities is empty; leave it out, or name some of {(*LAYER_QUANTITIES, *LOGIT_QUANTITIES)}")
+        raise ValueError(f"quantities is empty; leave it out, or name some of {_ALL}")
     _same_setting(p, e)
     rows = _Rows(p, e)
     for index in range(len(p.layers)):
@@ -83,7 +90,16 @@ def compare(p, e, *, alpha=0.05, quantities=None):
     for name in LOGIT_QUANTITIES:
         if name in names:
             getattr(rows, name)()
+    if any(name in names for name in GROUP_QUANTITIES):
+        rows.groups([name for name in GROUP_QUANTITIES if name in names])
+    for name in OUTPUT_QUANTITIES:
+        if name in names:
+            rows.output(name)
     return Comparison(network=p.network, alpha=alpha, rows=np.array(rows.rows, dtype=COMPARISON_ROW))
+
+
+def _default(p):
+    return PRIMARY if p.output.width_terms == "none" else (*PRIMARY, *OUTPUT_QUANTITIES)
 
 
 def _same_setting(p, e):
@@ -106,7 +122,7 @@ def _same_setting(p, e):
 
 def _normalizes_batches(network, features):
     layers = [step.layer for step in flatten(network.steps(features))]
-    return any(isinstance(layer, BatchNorm) and layer.mode == "batch" for layer in layers)
+    return any(isinstance(layer, BatchNorm) and not layer.fresh for layer in layers)
 
 
 def _same_inputs(p, e):
@@ -208,15 +224,58 @@ class _Rows:
         error = math.hypot(sampled, (theory - 1 / p.classes) * relative)
         self._logits("max_fraction", theory, e.max_fraction, e.max_fraction_error, error, note, not _concrete(p))
 
+    def groups(self, names):
+        """Variances within the groups of labelled data, and covariances between them."""
+        p, e = self.p, self.e
+        if p.groups is None or e.group_covariance is None or [*p.groups.labels] != [*e.group_labels]:
+            raise ValueError(
+                f"{', '.join(names)} need the same labels on both sides; give Dataset(X, y) or Blobs to predict and "
+                "simulate"
+            )
+        theory = p.groups.covariance
+        if p.samples is None:
+            _, counts = np.unique(e.inputs.y, return_counts=True)
+            theory = finite_covariance(theory, p.classes, counts)
+        sampled = np.array(p.error.get("group_covariance", np.zeros_like(theory)))
+        labels = [str(label) for label in e.group_labels]
+        own = [("group_variance", g, g) for g in range(len(labels))]
+        pairs = [("group_covariance", g, h) for g in range(len(labels)) for h in range(g)]
+        for name, g, h in own + pairs:
+            if name not in names:
+                continue
+            drawn = self._drawn_variance(p.groups.correlation[g, h])
+            self.add(
+                labels[g] if g == h else f"{labels[h]}, {labels[g]}", name, theory[g, h],
+                e.group_covariance[g, h], e.group_covariance_error[g, h], theory_error=math.hypot(sampled[g, h], drawn),
+            )  # fmt: skip
+
+    def _drawn_variance(self, c):
+        """What the luck of the one draw may change of a (co)variance of class fractions at correlation ``c``."""
+        if not self.drawn:
+            return 0.0
+        around = agreement([max(c - self.drawn, -1.0), min(c + self.drawn, 1.0)], self.p.classes)
+        return 0.5 * float(around[1] - around[0]) / self.p.classes
+
+    def output(self, name):
+        """What one logit looks like: but for its symmetry of order 1/width, where all samples are alike."""
+        law, e, theory_error = self.p.output, self.e, 0.0
+        if name.startswith("tail"):
+            t = float(name[-1])
+            theory, theory_error = float(law.tail(t, e.samples)), float(law.tail_error(t, e.samples))
+        else:
+            theory = getattr(law, name)
+        tested = law.width_terms == "leading" or name == "skewness"
+        note = None if tested else f"terms of order 1/width: {law.width_terms}"
+        estimate, error = getattr(e, name), getattr(e, f"{name}_error")
+        self._logits(name, theory, estimate, error, theory_error, note, tested)
+
     def _variance(self):
         """(variance of a class fraction for N samples, its error)."""
         p, e = self.p, self.e
         finite = p.samples is None
         theory = p.class_fraction.finite_variance(e.samples) if finite else p.class_fraction_variance
         c = p.gamma_effective / (1 + p.gamma_effective) if math.isfinite(p.gamma_effective) else 1.0
-        around = agreement([max(c - self.drawn, -1.0), min(c + self.drawn, 1.0)], p.classes)
-        drawn = 0.5 * float(around[1] - around[0]) / p.classes
-        return theory, math.hypot(p.error.get("class_fraction_variance", 0.0), drawn)
+        return theory, math.hypot(p.error.get("class_fraction_variance", 0.0), self._drawn_variance(c))
 
     def _logits(self, quantity, theory, estimate, error, theory_error, note=None, tested=True):
         self.add("logits", quantity, theory, estimate, error, theory_error=theory_error, note=note, tested=tested)

@@ -7,12 +7,15 @@ Placement is the order of the layers and nothing else. ``repr`` of a network is 
 from dataclasses import MISSING, dataclass, field, fields
 from typing import NamedTuple, final
 
-from ibtheory import _check, activations
+import numpy as np
+
+from ibtheory import _check, _plain, activations
 
 __all__ = [
     "Activation",
     "BatchNorm",
     "Dense",
+    "FeaturePool",
     "GroupNorm",
     "LayerNorm",
     "Network",
@@ -124,18 +127,65 @@ class BatchNorm(_Data):
     Parameters
     ----------
     mode : {"batch", "running"}
-        "batch": statistics of the batch in hand (training mode). "running": the running statistics of a fresh
-        layer, mean 0 and variance 1, which make it the identity (evaluation mode).
+        "batch": statistics of the batch in hand (training mode). "running": running statistics (evaluation mode),
+        those of a fresh layer, mean 0 and variance 1, after ``batches`` training batches.
     epsilon : float
         Added to the variance. At 0, a feature without variance gives 0.
     scale, shift : float
         Affine parameters at initialization.
+    momentum : float or None
+        Weight of each training batch, above 0 and at most 1, as in torch.nn.BatchNorm1d:
+        running = (1 - momentum) running + momentum observed, the observed variance with B - 1 in its denominator.
+        None: the mean over all training batches so far.
+    batches : int
+        Training batches that the running statistics have seen, without a step of training in between; 0 makes
+        the layer the identity. They are the consecutive batches of the data, from the first again after the last.
+
+    Notes
+    -----
+    ``momentum`` and ``batches`` belong to mode "running".
+
+    References
+    ----------
+    Ioffe and Szegedy, arXiv:1502.03167.
+
+    Examples
+    --------
+    >>> weights, initial = BatchNorm("running", momentum=0.5, batches=2).running_weights()
+    >>> weights.tolist(), initial
+    ([0.25, 0.5], 0.25)
     """
 
     mode: str = _value(_check.Choice(("batch", "running")), "batch")
     epsilon: float = _epsilon()
     scale: float = _scale()
     shift: float = _shift()
+    momentum: float | None = 0.1
+    batches: int = _value(_check.Integer(0, hint="0 are the running statistics of a fresh layer."), 0)
+
+    def __post_init__(self):
+        _check.check_fields(self)
+        if self.momentum is not None:
+            hint = "Or None: the mean over all training batches."
+            momentum = _check.real("BatchNorm.momentum", self.momentum, 0.0, 1.0, open_minimum=True, hint=hint)
+            object.__setattr__(self, "momentum", momentum)
+        if self.mode == "batch" and (self.batches or self.momentum != 0.1):
+            raise ValueError(
+                f"BatchNorm(momentum={self.momentum}, batches={self.batches}) in mode 'batch' has no running "
+                "statistics; say mode='running', or leave both out"
+            )
+
+    @property
+    def fresh(self):
+        """Whether its running statistics have seen no training batch: the layer is the identity."""
+        return self.mode == "running" and not self.batches
+
+    def running_weights(self):
+        """Weights of the training batches in the running statistics, (batches,), and that of mean 0 and variance 1."""
+        if self.momentum is None and self.batches:
+            return np.full(self.batches, 1 / self.batches), 0.0
+        past = 1.0 - (1.0 if self.momentum is None else self.momentum)
+        return (1.0 - past) * past ** np.arange(self.batches - 1.0, -1.0, -1.0), past**self.batches
 
 
 @final
@@ -166,6 +216,29 @@ class GroupNorm(_Data):
     epsilon: float = _epsilon()
     scale: float = _scale()
     shift: float = _shift()
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class FeaturePool(_Data):
+    """Each block of ``size`` neighboring features is replaced by its largest, mean or smallest, ``size`` times over.
+
+    The width is kept, as in the phase diagrams of Bassi et al., arXiv:2505.12096 (size 2).
+
+    Parameters
+    ----------
+    reduction : {"max", "average", "min"}
+    size : int
+        Features that are pooled, at least 2; it divides the number of features.
+
+    Examples
+    --------
+    >>> Network((Dense(64), Activation("relu"), FeaturePool("max"), Dense(2)))
+    Network((Dense(64), Activation(activations.relu), FeaturePool('max'), Dense(2)))
+    """
+
+    reduction: str = _value(_check.Choice(("max", "average", "min")))
+    size: int = _value(_check.Integer(2, hint="A pool of one feature does nothing."), 2)
 
 
 def _layers(name, layers):
@@ -209,7 +282,8 @@ class Repeat(_Data):
 
 
 KINDS = {
-    kind.__name__: kind for kind in (Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, Residual, Repeat)
+    kind.__name__: kind
+    for kind in (Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool, Residual, Repeat)
 }
 
 
@@ -220,7 +294,7 @@ class Step(NamedTuple):
     ----------
     name : str
         Unique in the network, e.g. "dense 2"; the readout is "logits".
-    layer : Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm or Residual
+    layer : Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool or Residual
     fan_in, units : int
         Features that come in and go out.
     branch : tuple of Step
@@ -264,7 +338,7 @@ class Network(_Data):
         if not self.layers or not isinstance(self.layers[-1], Dense):
             last = self.layers[-1] if self.layers else "nothing"
             raise ValueError(f"a Network ends with its readout, a Dense layer; this one ends with {last!r}")
-        _unroll(self.layers, None, {})  # group counts, widths of residual branches, norms on width 1
+        _unroll(self.layers, None, {})  # groups, pools, widths of residual branches, norms on width 1
 
     @property
     def outputs(self):
@@ -305,12 +379,12 @@ class Network(_Data):
 
     def to_dict(self):
         """Plain data (JSON): inverse of :meth:`from_dict`. ValueError for a user's function without code."""
-        return _to_dict(self)
+        return _plain.encode(self)
 
     @staticmethod
     def from_dict(data):
         """The network that :meth:`to_dict` described; ValueError for anything else."""
-        network = _from_dict(data)
+        network = _plain.decode(data, {**KINDS, "Network": Network})
         if not isinstance(network, Network):
             raise ValueError(f"the data describe a {type(network).__name__}, not a Network")
         return network
@@ -334,7 +408,7 @@ def _unroll(layers, features, counts):
                     f"end it with Dense({features})"
                 )
         if features is not None:
-            _check_norm(layer, features)
+            _check_features(layer, features)
         word = _word(layer)
         counts[word] = counts.get(word, 0) + 1
         steps.append(Step(f"{word} {counts[word]}", layer, features, units, tuple(branch)))
@@ -342,7 +416,9 @@ def _unroll(layers, features, counts):
     return tuple(steps), features
 
 
-def _check_norm(layer, features):
+def _check_features(layer, features):
+    if isinstance(layer, FeaturePool) and features % layer.size:
+        raise ValueError(f"{layer!r} does not divide {features} features; choose a divisor")
     if isinstance(layer, LayerNorm | GroupNorm):
         groups = getattr(layer, "groups", 1)
         if features % groups:
@@ -358,7 +434,7 @@ def _word(layer):
     if isinstance(layer, Activation):
         return layer.function.name
     words = {Dense: "dense", BatchNorm: "batch norm", LayerNorm: "layer norm", RMSNorm: "rms norm"}
-    return (words | {GroupNorm: "group norm", Residual: "residual"})[type(layer)]
+    return (words | {GroupNorm: "group norm", FeaturePool: "pool", Residual: "residual"})[type(layer)]
 
 
 def flatten(steps):
@@ -367,37 +443,3 @@ def flatten(steps):
     for step in steps:
         flat += [*flatten(step.branch), step]
     return flat
-
-
-def _to_dict(layer):
-    data = {"kind": type(layer).__name__}
-    for f in fields(layer):
-        value = getattr(layer, f.name)
-        if isinstance(value, tuple):
-            value = [_to_dict(inner) for inner in value]
-        elif isinstance(value, activations.ActivationFunction):
-            if not value.code:
-                raise ValueError(
-                    f"activation {value.name!r} is a Python function and cannot be written as data; "
-                    "describe it with activations.from_sympy"
-                )
-            value = value.code
-        data[f.name] = value
-    return data
-
-
-def _from_dict(data):
-    kinds = {**KINDS, "Network": Network}
-    if not isinstance(data, dict) or data.get("kind") not in kinds:
-        raise ValueError(f"not the description of a layer: {data!r}; expected a dict whose 'kind' is one of {[*kinds]}")
-    kind = kinds[data["kind"]]
-    known = {f.name for f in fields(kind)}
-    given = {name: value for name, value in data.items() if name != "kind"}
-    if not given.keys() <= known:
-        raise ValueError(f"{data['kind']} has no field {sorted(given.keys() - known)}; it has {sorted(known)}")
-    for name, value in given.items():
-        if isinstance(value, list):
-            given[name] = tuple(_from_dict(inner) for inner in value)
-        elif kind is Activation:
-            given[name] = activations.from_code(value)
-    return kind(**given)

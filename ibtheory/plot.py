@@ -7,30 +7,28 @@ in the color-blind safe colors of Okabe and Ito.
 
 import numpy as np
 
+from ibtheory._canvas import INK, PALE, SIMULATION, THEORY, UNBIASED
+from ibtheory._canvas import axes as _axes
+from ibtheory._canvas import clean as _clean
+from ibtheory._history_plot import history
+from ibtheory._phase_plot import phase_diagram
 from ibtheory.layers import Dense, flatten
+from ibtheory.output import EDGES
 
-__all__ = ["class_fraction", "comparison", "comparisons", "gamma_by_depth", "placements"]
+__all__ = [
+    "class_fraction",
+    "comparison",
+    "comparisons",
+    "gamma_by_depth",
+    "history",
+    "output",
+    "outputs",
+    "phase_diagram",
+    "placements",
+]
 
-THEORY = "#D55E00"
-SIMULATION = "#0072B2"
-PALE = "#A6CEE3"
-UNBIASED = "#009E73"
-INK = "#333333"
 _BINS = 20
 _LINEAR_UP_TO = 12.0
-
-
-def _axes(ax, size=(5.2, 3.6)):
-    if ax is not None:
-        return ax
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=size, layout="constrained").subplots()
-
-
-def _clean(ax):
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize="small")
 
 
 def class_fraction(ensemble, prediction=None, ax=None, *, legend=True):
@@ -211,10 +209,15 @@ def placements(ensembles, predictions=None, *, title=None):
 
 
 def _heading(ax, name, ensemble, prediction):
-    """Name of the cell and its E f_max by theory and simulation, above the axes where nothing is drawn."""
+    """Name of the cell and its E f_max by theory and simulation."""
     lines = [(f"sim. {_measured(ensemble.max_fraction, ensemble.max_fraction_error)}", SIMULATION)]
     if prediction is not None:
         lines.append((f"E $f_{{max}}$ = {prediction.max_fraction:.3f}", THEORY))
+    _title(ax, name, lines)
+
+
+def _title(ax, name, lines):
+    """Name of the cell and lines of (text, color) below it, above the axes where nothing is drawn."""
     for line, (text, color) in enumerate(lines):
         ax.annotate(
             text, (0.5, 1), (0, 4 + 12 * line), xycoords="axes fraction", textcoords="offset points",
@@ -240,6 +243,87 @@ def _common_limits(axes):
             bar = max(ax.patches[:_BINS], key=lambda patch: patch.get_height())
             right = bar.get_x() + 2.2 * bar.get_width()
             ax.text(right, 0.95 * top, f"{height:.2f} $\\uparrow$", fontsize="x-small", va="top", color=SIMULATION)
+
+
+def output(ensemble, prediction=None, ax=None, *, legend=True):
+    """Law of a logit over the data, in its own standard deviations about its mean, on a logarithmic scale.
+
+    The mean of the laws of all networks, with standard errors, against theory and against a Gaussian.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    prediction : Prediction, optional
+    ax : matplotlib Axes, optional
+    legend : bool
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    width = EDGES[1] - EDGES[0]
+    middle = (EDGES[1:] + EDGES[:-1]) / 2
+    density, error = ensemble.histogram[1:-1] / width, np.nan_to_num(ensemble.histogram_error[1:-1]) / width
+    lowest = 0.5 * np.exp(-0.5 * 4.25**2) / np.sqrt(2 * np.pi)
+    x = np.linspace(EDGES[0], EDGES[-1], 401)
+    gaussian = np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi)
+    ax.fill_between(x, lowest, gaussian, color="#EEEEEE", linewidth=0, label="Gaussian", zorder=0)
+    if prediction is not None:
+        theory = prediction.output.shares(ensemble.samples)[1:-1] / width
+        ax.stairs(np.maximum(theory, lowest / 10), EDGES, color=THEORY, linewidth=1.6, label="theory", baseline=None)
+    seen = density > lowest
+    error = np.minimum(error, 0.9 * density)  # a bar down to 0 has no place on this scale
+    ax.errorbar(
+        middle[seen], density[seen], error[seen], fmt="o", color=SIMULATION, markersize=3, elinewidth=1,
+        label="simulation", zorder=2,
+    )  # fmt: skip
+    ax.set_yscale("log")
+    ax.set_ylim(lowest, 0.8)
+    ax.set_xlim(EDGES[0], EDGES[-1])
+    ax.set_xlabel("deviation of a logit from its mean, in $\\sigma$")
+    ax.set_ylabel("density over the data")
+    if legend:
+        ax.legend(frameon=False, fontsize="small")
+    _clean(ax)
+    return ax
+
+
+def outputs(ensembles, predictions=None):
+    """Law of a logit over the data for all cells side by side, see :func:`output`.
+
+    Parameters
+    ----------
+    ensembles : dict of str to Ensemble
+        Name of a cell, e.g. "batch before", to its simulation.
+    predictions : dict of str to Prediction, optional
+        By the same names.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    if not ensembles:
+        raise ValueError("outputs() needs at least one ensemble, got an empty dict")
+    predictions = predictions or {}
+    figure = Figure(figsize=(max(1.75 * len(ensembles), 4.2) + 0.8, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(ensembles), sharey=True, squeeze=False)[0]
+    for ax, (name, ensemble) in zip(axes, ensembles.items(), strict=True):
+        prediction = predictions.get(name)
+        output(ensemble, prediction, ax, legend=False)
+        ax.set_xlabel("deviation / $\\sigma$")
+        ax.set_xticks([-4, -2, 0, 2, 4])
+        lines = [(f"sim. {_measured(ensemble.kurtosis, ensemble.kurtosis_error)}", SIMULATION)]
+        if prediction is not None:
+            lines.append((f"kurtosis = {prediction.output.kurtosis:.3f}", THEORY))
+        _title(ax, name, lines)
+        if ax is not axes[0]:
+            ax.set_ylabel("")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
+    return figure
 
 
 def comparison(result, ax=None):

@@ -122,7 +122,7 @@ def report(output="report", *, progress=False, **options):
     Parameters
     ----------
     output : str or Path
-        Folder of index.html, placements.png, z-scores.png and results.json; made if it does not exist.
+        Folder of index.html, its pictures and results.json; made if it does not exist.
     progress : bool
         Show a progress bar on stderr.
     data : "digits", "gaussian", path of a .npz or .csv file, or inputs

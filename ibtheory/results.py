@@ -1,72 +1,34 @@
 """What readings hand over: Prediction, Ensemble, Comparison; saved as one .npz file and loaded without pickle."""
 
+import importlib
 import json
 from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 
 from ibtheory import _files
+from ibtheory._tables import COMPARISON_ROW, DepthLimit, ensemble_table, layer_table
 from ibtheory._version import __version__
 from ibtheory.fractions import ClassFraction
+from ibtheory.groups import GroupFractions
 from ibtheory.inputs import Dataset
 from ibtheory.layers import Network
+from ibtheory.output import Output
 
-__all__ = ["Comparison", "DepthLimit", "Ensemble", "Prediction", "ensemble_table", "layer_table", "load", "provenance"]
-
-_MOMENTS = ("same", "cross", "gap", "mean", "gamma")
-_LAYER = np.dtype([("name", "U48"), *((name, "f8") for name in (*_MOMENTS, "gradient", "gradient_factor"))])
-_ENSEMBLE_LAYER = np.dtype([("name", "U48"), *((f"{name}{end}", "f8") for name in _MOMENTS for end in ("", "_error"))])
-COMPARISON_ROW = np.dtype(
-    [("layer", "U48"), ("quantity", "U24")]
-    + [(name, "f8") for name in ("theory", "estimate", "error", "z", "p_value")]
-    + [("exact", "?"), ("note", "U96")]
-)
-
-
-def _table(names, dtype):
-    table = np.full(len(names), np.nan, dtype=dtype)
-    table["name"] = names
-    return table
-
-
-def layer_table(names):
-    """Structured array of theory per layer: name, same, cross, gap, mean, gamma, gradient, gradient_factor; NaN.
-
-    >>> layer_table(["input", "logits"])["name"].tolist()
-    ['input', 'logits']
-    """
-    return _table(names, _LAYER)
-
-
-def ensemble_table(names):
-    """Structured array of estimates per layer: name, then same, cross, gap, mean, gamma, each with name_error; NaN."""
-    return _table(names, _ENSEMBLE_LAYER)
-
-
-class DepthLimit(NamedTuple):
-    """Where gamma goes when a block is repeated for ever.
-
-    Attributes
-    ----------
-    gamma : float
-        Limit of gamma of the logits; inf where it grows without bound.
-    regime : str
-        unbiased, neutral, prejudiced or deeply prejudiced.
-    law : str
-        How it gets there: "constant", "exponential", "power law", "slow" (not settled after the blocks tried; gamma
-        is then the value there), "no repeated block", or "unknown" where the moments do not determine it (in both
-        cases gamma is that of the network itself).
-    """
-
-    gamma: float
-    regime: str
-    law: str
-
-    def __str__(self):
-        return f"{self.regime} (gamma = {self.gamma:.4g}, {self.law})"
+__all__ = [
+    "COMPARISON_ROW",
+    "Comparison",
+    "DepthLimit",
+    "Ensemble",
+    "Prediction",
+    "ensemble_table",
+    "layer_table",
+    "load",
+    "provenance",
+]
 
 
 class _Saved:
@@ -113,6 +75,16 @@ class Prediction(_Saved):
         Law of the share of the data that goes to one class.
     class_fraction_variance : float
         Variance of f_k over networks for the samples at hand.
+    groups : GroupFractions or None
+        Class fractions within the samples of each label; None without labels.
+    participation_ratio : float
+        (tr)^2 / tr(^2) of the centred matrix of correlations of the logits between samples: in how many directions
+        they deviate from their mean. The law of class fractions takes about 15; inf for one population.
+    norm_heterogeneity : float
+        v, the squared coefficient of variation over samples of the root mean square of their logits. Where it is
+        independent of the directions, c = gamma (1 + v)/(1 + gamma) for the moment gamma.
+    output : ibtheory.output.Output
+        Law of one logit over the data and over networks.
     regime : str
         The word of arXiv:2505.12096 for gamma_effective, at this depth.
     depth_limit : DepthLimit
@@ -123,7 +95,7 @@ class Prediction(_Saved):
         One row per layer, see :func:`layer_table`.
     error : dict
         Standard errors of sampled theory by quantity ("gamma", "gamma_effective", "class_fraction_variance", and
-        "layers", a list of those of gamma behind every layer); empty where theory is exact.
+        "layers" and "group_covariance", nested lists); empty where theory is exact.
     seed : int
     """
 
@@ -137,6 +109,10 @@ class Prediction(_Saved):
     gamma_effective: float
     class_fraction: ClassFraction
     class_fraction_variance: float
+    groups: GroupFractions | None
+    participation_ratio: float
+    norm_heterogeneity: float
+    output: Output
     regime: str
     depth_limit: DepthLimit
     notes: tuple
@@ -192,6 +168,12 @@ class Ensemble(_Saved):
     class_fractions : (networks, classes) array
         Shares of the data by class, first readout.
     readout_fractions : (networks, readouts, classes) array
+    group_labels : (groups,) array or None
+        Labels of the data, sorted; None without labels.
+    group_fractions : (networks, groups, classes) array or None
+        Shares of the samples of each label by class, first readout.
+    group_covariance : (groups, groups) array or None
+        Covariance over networks and readouts of the shares of one class within two groups, mean over classes.
     layers : structured array
         One row per layer, see :func:`ensemble_table`.
     gamma, gamma_effective : float
@@ -200,7 +182,15 @@ class Ensemble(_Saved):
     max_fraction : float
         Mean of max_k f_k.
     skewness, kurtosis : float
-        Of a logit over the data (kurtosis in excess of a Gaussian), mean over logits.
+        Of a logit over the data (kurtosis in excess of a Gaussian, see :func:`ibtheory.output.unbiased_kurtosis`).
+    skewness_spread : float
+        Size of the skewness in one network, sqrt(E m_3^2 / (E m_2)^3); about sqrt(6/samples) for a Gaussian.
+    network_kurtosis : float
+        Excess kurtosis of a logit over networks and data, about 0.
+    tail_2, tail_3 : float
+        Share of the data whose logit is further than 2 and 3 standard deviations from its mean, of this network.
+    histogram : (42,) array
+        Share of the data by the deviation of its logit from the mean, in bins of :data:`ibtheory.output.EDGES`.
     dead : (networks,) array
         Share of features that are constant over the data after the last hidden activation.
     per_layer : (networks, layers, 4) array or None
@@ -220,6 +210,10 @@ class Ensemble(_Saved):
     dtype: str
     class_fractions: np.ndarray | None
     readout_fractions: np.ndarray | None
+    group_labels: np.ndarray | None
+    group_fractions: np.ndarray | None
+    group_covariance: np.ndarray | None
+    group_covariance_error: np.ndarray | None
     layers: np.ndarray
     gamma: float
     gamma_error: float
@@ -231,8 +225,18 @@ class Ensemble(_Saved):
     max_fraction_error: float
     skewness: float
     skewness_error: float
+    skewness_spread: float
+    skewness_spread_error: float
     kurtosis: float
     kurtosis_error: float
+    network_kurtosis: float
+    network_kurtosis_error: float
+    tail_2: float
+    tail_2_error: float
+    tail_3: float
+    tail_3_error: float
+    histogram: np.ndarray
+    histogram_error: np.ndarray
     dead: np.ndarray | None
     per_layer: np.ndarray | None
     agreement: np.ndarray | None
@@ -336,6 +340,15 @@ def _expected_max(law, samples):
 
 
 KINDS = {kind.__name__: kind for kind in (Prediction, Ensemble, Comparison)}
+# results with a module of their own, which is above this one
+_ELSEWHERE = {"History": "ibtheory.history", "PhaseDiagram": "ibtheory.phase"}
+
+
+def _kind(name):
+    """The class of a saved result, or None."""
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+    return KINDS.get(name)
 
 
 def _encode(result):
@@ -352,7 +365,7 @@ def _encode(result):
             if value.y is not None:
                 arrays["inputs_y"] = value.y
         else:
-            values[f.name] = value.to_dict() if isinstance(value, Network) else value
+            values[f.name] = value.to_dict() if isinstance(value, Network | GroupFractions | Output) else value
     return arrays, {"kind": type(result).__name__, "values": values, "versions": versions()}
 
 
@@ -363,7 +376,7 @@ def _plain(value):
 
 
 def _decode(description, arrays):
-    kind = KINDS[description["kind"]]
+    kind = _kind(description["kind"])
     values = description["values"] | arrays
     values["network"] = Network.from_dict(values["network"])
     if "inputs_X" in values:
@@ -372,6 +385,8 @@ def _decode(description, arrays):
         values["notes"] = tuple(values["notes"])
         values["depth_limit"] = DepthLimit(*values["depth_limit"])
         values["class_fraction"] = ClassFraction(max(values["gamma_effective"], 0.0), values["classes"])
+        values["output"] = Output.from_dict(values["output"])
+        values["groups"] = values["groups"] and GroupFractions.from_dict(values["groups"])
     return kind(**values)
 
 
@@ -419,6 +434,6 @@ def _read(path):
         description = json.loads(arrays.pop("description").tobytes())
     except Exception as error:  # zipfile, zlib, numpy, json: each raises its own on a foreign or damaged file
         raise ValueError(foreign) from error
-    if not isinstance(description, dict) or description.get("kind") not in KINDS:
+    if not isinstance(description, dict) or not _kind(description.get("kind")):
         raise ValueError(foreign)
     return description, arrays

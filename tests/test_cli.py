@@ -47,6 +47,19 @@ def test_simulate_and_seed():
     assert json.loads(one)["networks"] == 6
 
 
+def test_train(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "mine.npz", X=rng.normal(size=(40, 5)), y=np.arange(40) % 2)
+    arguments = ["train", "--width", "16", "--depth", "2", "--data", tmp_path / "mine.npz", "--networks", "3"]
+    arguments += ["--steps", "20", "--optimizer", "sgd", "--learning-rate", "0.1"]
+    text = said(*arguments, "--held-out", "10", "--output", tmp_path / "history.npz")
+    assert "worst recall, held out, median" in text
+    assert results.load(tmp_path / "history.npz").steps[-1] == 20
+    data = json.loads(said(*arguments, "--batch", "10", "--json"))
+    assert (data["batch"], data["samples"], data["optimizer"][:8]) == (10, 40, "SGD(lear")
+    assert run(*arguments, "--optimizer", "rmsprop").exit_code == 2
+
+
 def test_compare_and_save(tmp_path):
     path = tmp_path / "comparison.npz"
     data = json.loads(said("compare", *SMALL, "--networks", "20", "--output", path, "--json"))
@@ -129,7 +142,8 @@ def page(tmp_path_factory):
 
 def test_report_writes_its_files(page):
     folder, text = page
-    assert {path.name for path in folder.iterdir()} == {"index.html", "placements.png", "results.json", "z-scores.png"}
+    names = {"index.html", "output.png", "placements.png", "results.json", "z-scores.png"}
+    assert {path.name for path in folder.iterdir()} == names
     assert str(folder / "index.html") in text
     assert text.startswith("Before any training")
     assert (folder / "placements.png").read_bytes().startswith(b"\x89PNG")
@@ -176,7 +190,7 @@ def test_the_page_is_whole_and_self_contained(page):
     assert found.open == []
     outside = [url for url in found.addresses if not url.startswith(("data:", "https://arxiv.org/", "results.json"))]
     assert outside == []
-    assert len(found.alts) == 2
+    assert len(found.alts) == 3
     assert all(len(alt) > 30 for alt in found.alts)
     words = " ".join(" ".join(found.words).split())
     for needed in (

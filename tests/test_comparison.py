@@ -9,7 +9,7 @@ from scipy import stats
 
 import ibtheory as ib
 from ibtheory import results
-from ibtheory.comparison import LAYER_QUANTITIES, LOGIT_QUANTITIES, compare
+from ibtheory.comparison import LAYER_QUANTITIES, LOGIT_QUANTITIES, OUTPUT_QUANTITIES, compare
 
 NET = ib.mlp(64, 1, 3)  # one hidden layer: the moments of infinite width hold at any width
 X = np.random.default_rng(0).standard_normal((40, 30)) + 0.3
@@ -114,6 +114,20 @@ def test_one_draw_of_a_law(drawn):
     assert c.consistent, str(c)
 
 
+def test_the_law_of_a_logit_is_compared_where_its_terms_of_order_one_over_width_are_known(pair, drawn):
+    _, e = drawn
+    p = ib.predict(NET, LAW, width="leading")
+    c = compare(p, e)
+    assert c.rows["quantity"][-5:].tolist() == [*OUTPUT_QUANTITIES]
+    assert c.tested[-5:].all()
+    assert c.consistent, str(c)
+    assert row(c, "logits", "tail_2")["theory"] == p.output.tail(2.0, 60)
+    _, e = pair
+    c = compare(ib.predict(NET, DATA, width="leading"), e)
+    assert c.tested[-5:].tolist() == [True, False, False, False, False]  # the symmetry holds at any width
+    assert "approximate" in c.rows["note"][-1]
+
+
 def test_the_law_of_a_dataset_is_shown_but_not_tested(pair):
     largest = row(compare(*pair), "logits", "max_fraction")
     assert "not tested" in largest["note"]
@@ -207,3 +221,41 @@ def test_bad_input(pair, arguments, options, error, message):
     p, e = (None if choice is None else pair[choice] for choice in arguments)
     with pytest.raises(error, match=message):
         compare(p, e, **options)
+
+
+def test_groups_of_labelled_data():
+    y = np.repeat(["a", "b"], [25, 15])
+    data = ib.Dataset(X - 1.2 * (y == "b")[:, None], y)
+    p, e = ib.predict(NET, data), ib.simulate(NET, data, networks=300, readouts=8)
+    c = compare(p, e, quantities=("group_variance", "group_covariance"))
+    assert c.rows["layer"].tolist() == ["a", "b", "a, b"]
+    assert c.rows["quantity"].tolist() == ["group_variance", "group_variance", "group_covariance"]
+    assert c.consistent, str(c)
+    assert e.group_fractions.shape == (300, 2, 3)
+    np.testing.assert_allclose(e.group_fractions.sum(axis=2), 1)
+    np.testing.assert_allclose(np.einsum("ngk,g->nk", e.group_fractions, [25 / 40, 15 / 40]), e.class_fractions)
+    np.testing.assert_allclose(
+        np.array([25, 15]) @ e.group_covariance @ np.array([25, 15]) / 40**2, e.class_fraction_variance, rtol=1e-10
+    )
+    summary = ib.simulate(NET, data, networks=300, readouts=8, keep="summary")
+    assert summary.group_fractions is None
+    np.testing.assert_array_equal(summary.group_covariance, e.group_covariance)
+    # a wrong theory: the labels of other samples
+    order = np.random.default_rng(2).permutation(40)
+    wrong = ib.predict(NET, ib.Dataset(data.X, y[order]))
+    assert not compare(wrong, e, quantities="group_covariance").consistent
+    assert "group_variance" not in compare(p, e).rows["quantity"]
+
+
+def test_groups_of_a_law_and_of_its_draw():
+    blobs = ib.Blobs(separation=30.0, features=300, weights=[0.7, 0.3])
+    e = ib.simulate(NET, blobs, networks=200, samples=60)
+    for p in (ib.predict(NET, blobs), ib.predict(NET, blobs, samples=60), ib.predict(NET, e.inputs)):
+        c = compare(p, e, quantities=("class_fraction_variance", "group_variance", "group_covariance"))
+        assert c.consistent, str(c)
+        assert len(c.rows) == 4
+
+
+def test_groups_need_labels_on_both_sides(pair):
+    with pytest.raises(ValueError, match=r"group_variance need the same labels.*Dataset\(X, y\)"):
+        compare(*pair, quantities="group_variance")

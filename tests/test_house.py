@@ -14,15 +14,18 @@ ROOT = Path(ib.__file__).parent
 
 # from the bottom to the top; a module may import modules of lower floors, and of its own package
 FLOORS = [
-    ["_version", "_check"],
-    ["_closed", "_jit", "_blas", "_quadrature", "_data", "_agreement"],
-    ["activations", "_math", "_profile", "_moments"],
-    ["layers", "gaussian", "_laws", "_files"],
-    ["fractions"],
-    ["zoo", "inputs"],
+    ["_version", "_check", "_canvas", "_tables"],
+    ["_closed", "_jit", "_blas", "_quadrature", "_data"],
+    ["activations", "_math", "_moments", "losses", "optimizers"],
+    ["_plain"],
+    ["layers", "gaussian", "_files"],
+    ["fractions", "output"],
+    ["zoo", "inputs", "groups"],
     ["results"],
-    ["theory", "simulation"],
-    ["comparison", "diagnosis"],
+    ["history", "store"],
+    ["theory", "simulation", "symbolic"],
+    ["comparison", "diagnosis", "phase"],
+    ["_history_plot", "_phase_plot"],
     ["plot"],
     ["_page"],
     ["reporting"],
@@ -123,10 +126,12 @@ def test_functions_fit_a_screen_and_files_are_one_concept():
 
 
 PUBLIC = [
-    "Activation", "BatchNorm", "Blobs", "ClassFraction", "Comparison", "Dataset", "Dense", "Diagnosis", "Ensemble",
-    "GaussianInputs", "GroupNorm", "LayerNorm", "Network", "Prediction", "RMSNorm", "Repeat", "Residual", "__version__",
-    "activations", "compare", "diagnose", "fractions", "gaussian", "inputs", "layers", "load", "load_digits", "mlp",
-    "plot", "predict", "report", "results", "simulate",
+    "Activation", "Adam", "AdamW", "BatchNorm", "Blobs", "ClassFraction", "Comparison", "CriticalLine", "Dataset",
+    "Dense", "DepthScales", "Diagnosis", "Ensemble", "FeaturePool", "GaussianInputs", "GroupFractions", "GroupNorm",
+    "History", "LayerNorm", "Network", "PhaseDiagram", "Prediction", "RMSNorm", "Repeat", "Residual", "SGD",
+    "__version__", "activations", "compare", "critical_line", "depth_scales", "diagnose", "fractions", "gaussian",
+    "gradient_factor", "inputs", "layers", "load", "load_digits", "losses", "mlp", "optimizers", "phase_diagram",
+    "plot", "predict", "report", "results", "simulate", "symbolic", "train",
 ]  # fmt: skip
 
 
@@ -154,11 +159,13 @@ def test_import_is_light():
 
 def test_every_layer_has_every_reading():
     from ibtheory.simulation import program
-    from ibtheory.theory import forward, population
+    from ibtheory.theory import forward, maps, population
 
-    pointwise = {layers.Activation, layers.BatchNorm, layers.LayerNorm, layers.RMSNorm, layers.GroupNorm}
+    norms = {layers.BatchNorm, layers.LayerNorm, layers.RMSNorm, layers.GroupNorm}
+    pointwise = norms | {layers.Activation, layers.FeaturePool}
     assert pointwise | {layers.Dense} <= set(forward.forward.registry)
     assert pointwise <= set(population.act.registry)
+    assert pointwise <= set(maps.act.registry)
     for kind in pointwise | {layers.Dense, layers.Residual}:
         assert kind in program.EMIT
 

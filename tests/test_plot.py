@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ibtheory import plot, results, zoo
 from ibtheory.inputs import GaussianInputs
+from ibtheory.output import EDGES
 from ibtheory.simulation import simulate
 from ibtheory.theory import predict
 
@@ -148,3 +149,30 @@ def test_no_global_state_of_pyplot():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_law_of_a_logit_shows_simulation_and_theory(both):
+    prediction, ensemble = both
+    ax = plot.output(ensemble, prediction)
+    assert ax.get_yscale() == "log"
+    assert sorted(ax.get_legend_handles_labels()[1]) == ["Gaussian", "simulation", "theory"]
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
+    (points,) = [line for line in ax.lines if line.get_marker() == "o"]
+    x, y = points.get_data()
+    width = EDGES[1] - EDGES[0]
+    np.testing.assert_allclose(y, ensemble.histogram[np.searchsorted(EDGES, x)] / width)
+    (theory,) = [patch for patch in ax.patches if hasattr(patch, "get_data")]
+    shares = prediction.output.shares(ensemble.samples)[1:-1]
+    seen = shares / width > 1e-4
+    np.testing.assert_allclose(theory.get_data().values[seen] * width, shares[seen])
+
+
+def test_the_laws_of_all_cells_side_by_side():
+    pairs = {"none": pair(), "layer after": pair(norm="layer")}
+    figure = plot.outputs({name: e for name, (_, e) in pairs.items()}, {name: p for name, (p, _) in pairs.items()})
+    assert [ax.get_title() for ax in figure.axes] == ["none", "layer after"]
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert f"kurtosis = {pairs['none'][0].output.kurtosis:.3f}" in texts
+    with pytest.raises(ValueError, match="at least one ensemble"):
+        plot.outputs({})

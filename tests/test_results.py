@@ -10,8 +10,10 @@ from ibtheory import _files, results, zoo
 from ibtheory._version import __version__
 from ibtheory.activations import from_function
 from ibtheory.fractions import ClassFraction
+from ibtheory.groups import GroupFractions
 from ibtheory.inputs import Dataset
 from ibtheory.layers import flatten
+from ibtheory.output import Output, ScaleMixture
 from ibtheory.results import Comparison, DepthLimit, Ensemble, Prediction
 
 NETWORKS, READOUTS, CLASSES = 6, 4, 3
@@ -32,6 +34,10 @@ def prediction(gamma=1.5, **changes):
         "gamma_effective": gamma,
         "class_fraction": ClassFraction(max(gamma, 0.0), CLASSES),
         "class_fraction_variance": 0.07,
+        "output": Output(ScaleMixture([1.0, 2.0]), ScaleMixture([3.0], spread=0.1), 0.5, -0.1, directions=30.0),
+        "groups": GroupFractions(np.array(["a", "b"]), np.array([0.4, 0.6]), None, CLASSES, np.eye(2), np.eye(2) / 2),
+        "participation_ratio": 30.0,
+        "norm_heterogeneity": 0.1,
         "regime": "prejudiced",
         "depth_limit": DepthLimit(np.inf, "deeply prejudiced", "power law"),
         "notes": ("a note",),
@@ -49,7 +55,18 @@ def ensemble(**changes):
     counts = rng.multinomial(20, np.full(CLASSES, 1 / CLASSES), size=(NETWORKS, READOUTS))
     numbers = {
         f"{name}{end}": float(rng.normal())
-        for name in ("gamma", "gamma_effective", "class_fraction_variance", "max_fraction", "skewness", "kurtosis")
+        for name in (
+            "gamma",
+            "gamma_effective",
+            "class_fraction_variance",
+            "max_fraction",
+            "skewness",
+            "skewness_spread",
+            "kurtosis",
+            "network_kurtosis",
+            "tail_2",
+            "tail_3",
+        )
         for end in ("", "_error")
     }
     values = {
@@ -68,6 +85,12 @@ def ensemble(**changes):
         "dead": np.zeros(NETWORKS),
         "per_layer": rng.normal(size=(NETWORKS, 3, 4)),
         "agreement": rng.random(NETWORKS),
+        "group_labels": np.arange(2),
+        "group_fractions": rng.random((NETWORKS, 2, CLASSES)),
+        "group_covariance": rng.random((2, 2)),
+        "group_covariance_error": rng.random((2, 2)),
+        "histogram": rng.random(42),
+        "histogram_error": rng.random(42),
     }
     return Ensemble(**(values | numbers | changes))
 
@@ -90,6 +113,8 @@ def same(a, b):
             assert (x.y is None and y.y is None) or (x.y == y.y).all()
         elif isinstance(x, ClassFraction):
             assert (x.gamma, x.classes) == (y.gamma, y.classes)
+        elif isinstance(x, Output | GroupFractions):
+            assert x.to_dict() == y.to_dict()
         elif isinstance(x, np.ndarray):
             assert x.dtype == y.dtype
             assert x.tobytes() == y.tobytes()

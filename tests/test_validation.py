@@ -14,7 +14,7 @@ import ibtheory as ib
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # validation/ is no part of the package
 
 from validation import __main__ as command
-from validation import fraction_law, harness, placement
+from validation import fraction_law, harness, placement, real_data
 
 
 def toy(mean, feels=True):
@@ -96,13 +96,13 @@ def test_command_exits_0_only_if_the_claim_passes(tmp_path, only):
 
 
 def test_command_lists_claims_and_refuses_unknown_ones(tmp_path):
-    assert list(harness.claims()) == ["fraction_law", "placement"]
+    assert list(harness.claims()) == ["fraction_law", "placement", "real_data"]
     listing = CliRunner().invoke(command.main, [])
     assert listing.exit_code == 0
     assert "placement: Where the norm stands" in listing.output
     wrong = CliRunner().invoke(command.main, ["placemnt"])
     assert wrong.exit_code == 2
-    assert "the claims are fraction_law, placement" in wrong.output
+    assert "the claims are fraction_law, placement, real_data" in wrong.output
     (tmp_path / "file").write_text("")
     wrong = CliRunner().invoke(command.main, ["placement", "--output", str(tmp_path / "file")])
     assert wrong.exit_code == 2
@@ -181,3 +181,18 @@ def test_placement_compares_a_cell_and_feels_its_control():
     exact = placement._compared("gaussian", "batch after", 1, 256, networks=3, seed=1)
     assert [row["status"] for row in exact] == ["exact", "shown", "shown"]
     assert exact[0]["control_theory"] is None
+
+
+def test_real_data_compares_labels_and_feels_one_population():
+    rows = real_data.compared("wine", "none", 128, "all", networks=150, seed=1)
+    assert [row["quantity"] for row in rows].count("group_covariance") == 3
+    assert len(rows) == 7
+    assert all(abs(row["z"]) < 4.5 and 0 < row["allowed"] < row["theory"] / 50 for row in rows)
+    assert max(abs(row["estimate"] - row["control"]) / row["total_error"] for row in rows) > 6
+    total, variance = rows[0], rows[1]
+    assert variance["theory"] > total["theory"]
+    real_data.judge(rows)
+    assert not any(row["rejected"] for row in rows)
+    rows[3]["estimate"] += rows[3]["allowed"] + 6 * rows[3]["total_error"]
+    real_data.judge(rows)
+    assert [row["rejected"] for row in rows] == [index == 3 for index in range(7)]
