@@ -33,7 +33,7 @@ def phase_diagram(diagram, ax=None):
     lines = (
         ("edge of chaos, $\\chi_1 = 1$", table["chi_1"], 1.0, "white", "-"),
         ("neutrality, $\\gamma = 1$", np.nan_to_num(table["c"], nan=1.0), 0.5, _canvas.THEORY, "--"),
-        ("no finite $q^*$ beyond", np.isinf(table["q"]).astype(float), 0.5, "black", ":"),
+        ("no finite $q^*$ beyond", np.isinf(table["q"]).astype(float), 0.5, "#56B4E9", ":"),
     )
     for name, values, level, color, style in lines:
         if values.min() < level < values.max():

@@ -109,7 +109,7 @@ def depth_scales(net):
 
     References
     ----------
-    Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017, arXiv:1611.01232, eqs. 5 to 9.
+    Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017, arXiv:1611.01232.
 
     Examples
     --------
