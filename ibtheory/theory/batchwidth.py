@@ -20,6 +20,8 @@ from ibtheory import _quadrature, gaussian
 from ibtheory.layers import Activation, BatchNorm
 from ibtheory.theory import pairs, population
 
+_AT_ONCE = 16  # pairs whose products are held
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -52,11 +54,9 @@ class Trace:
             particles = population.behind(layer, particles, state.data)
         values = particles.values
         blocks = values.reshape(len(values), -1, int(state.data.batch))
-        values = (blocks - blocks.mean(axis=2, keepdims=True)).reshape(values.shape)
-        a, b = values[:, self.first], values[:, self.second]
-        products = np.stack([a * a, b * b, a * b], axis=-1).transpose(1, 2, 0)
-        products -= products.mean(axis=2, keepdims=True)
-        return products @ products.transpose(0, 2, 1) / len(values)
+        values = np.ascontiguousarray((blocks - blocks.mean(axis=2, keepdims=True)).reshape(values.shape).T)
+        parts = np.array_split(np.stack([self.first, self.second]), max(1, len(self.first) // _AT_ONCE), axis=1)
+        return np.concatenate([_covariances(values[first], values[second]) for first, second in parts])
 
     def value(self, row):
         """(aa, bb, ab) of the pairs behind a layer, (P, 3)."""
@@ -68,6 +68,13 @@ class Trace:
     def average(self, row):
         """(same, cross, gap, mean) averaged over the data."""
         return self.states[row].average()
+
+
+def _covariances(a, b):
+    """Covariance over neurons of (a a, b b, a b), values (P, neurons): (P, 3, 3)."""
+    products = np.stack([a * a, b * b, a * b], axis=1)
+    products -= products.mean(axis=2, keepdims=True)
+    return products @ products.transpose(0, 2, 1) / a.shape[1]
 
 
 def correction(blocks, weights, kernel, trace, classes):

@@ -1,6 +1,7 @@
 """Empirical averages over the neurons of a finite layer for pairs of samples: mean shifts and covariances."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from ibtheory.layers import LayerNorm
 _LEGENDRE = np.polynomial.legendre.leggauss(20)
 _HERMITE = np.polynomial.hermite_e.hermegauss(40)
 _ENTRIES = ((0, 0), (1, 1), (0, 1))  # which second moment each entry of a kernel is
+_DEGREE, _FACTOR = (0, 2, 1), np.array([0.5, 0.5, 1.0])  # of y in an entry, of its Hermite polynomial in d/dK
+_WISHART = np.diag([2.0, 2.0, 1.0])  # n times the covariance of the second moments of n pairs of standard normals
+_CHUNK = 2**14  # nodes at a time, which fit in the cache
 
 
 @dataclass(frozen=True)
@@ -47,24 +51,76 @@ class Averages:
 
 
 def averages(phi, kernel, width, normed=None):
-    """Averages of phi over ``width`` neurons whose kernel is random; ``normed``: the norm just before, or None."""
-    nodes = _Nodes(phi, kernel.value)
-    h = phi.function(nodes.u), phi.function(nodes.v)
-    x = np.stack([h[0] ** 2, h[1] ** 2, h[0] * h[1], *h], axis=1)  # (P, 5, M)
-    value = nodes.mean(x)
-    slope = nodes.product(x, nodes.first())  # (P, 5, 3)
-    noise = (nodes.product(x, x) - value[:, :, None] * value[:, None, :]) / width
-    spread = kernel.cov
+    """Averages of phi over ``width`` neurons whose kernel is random; ``normed``: the norm just before, or None.
+
+    Kernels are changed to the coordinates of standard normals x, y in which the pair is L (x, y), K = L L^T; there the
+    Wishart covariance is diagonal and derivatives of averages are averages against Hermite polynomials.
+    """
+    whiten, moments, squares = _whitened(kernel.value), *_expectations(phi, kernel.value)
+    value, drift, slope = moments[..., 0], moments[..., 1:3], moments[..., 3:6] * _FACTOR
+    noise = (squares - value[:, :, None] * value[:, None, :]) / width
+    spread = _sandwich(whiten, kernel.cov)
     if normed is not None:
         # neurons on the Stiefel manifold: their second moments do not fluctuate
-        wishart = _wishart(kernel.value) / width
-        spread = spread - wishart
-        noise = noise - _sandwich(slope, wishart)
+        spread = spread - _WISHART / width
+        noise = noise - _sandwich(slope, _WISHART / width)
         if normed is LayerNorm:
-            drift = nodes.product(x, nodes.scores)  # derivative by a shift of u, v: (P, 5, 2)
-            noise = noise - _sandwich(drift, _matrix(kernel.value) / width)
-    shift = np.einsum("pik,pk->pi", slope, kernel.shift) + 0.5 * nodes.mean(x * nodes.second(spread)[:, None])
+            noise = noise - drift @ drift.transpose(0, 2, 1) / width
+    slope = slope @ whiten
+    shift = np.einsum("pik,pk->pi", slope, kernel.shift) + 0.5 * np.einsum(
+        "pim,pm->pi", moments[..., 6:], _fourth(spread)
+    )
     return Averages(value, shift, _sandwich(slope, kernel.cov), noise)
+
+
+def _whitened(value):
+    """The change of kernel entries (P, 3, 3) that takes the kernel itself to (1, 1, 0)."""
+    a, _, r = value.T
+    p, rest = 1 / np.sqrt(a), np.sqrt(_rest(value))
+    s, q = 1 / rest, -r / (a * rest)
+    change = np.zeros((len(a), 3, 3))
+    change[:, 0, 0] = p * p
+    change[:, 1] = np.stack([q * q, s * s, 2 * q * s], axis=-1)
+    change[:, 2, 0], change[:, 2, 2] = p * q, p * s
+    return change
+
+
+def _rest(value):
+    """Variance of the second of a pair given the first."""
+    a, b, r = value.T
+    return np.clip(b - r * r / a, 1e-300, None)
+
+
+def _fourth(spread):
+    """Coefficients (P, 5) of He_(4-k)(x) He_k(y) in the second derivative along a spread (P, 3, 3) of kernels."""
+    coefficients = np.zeros((len(spread), 5))
+    for s, t in np.ndindex(3, 3):
+        coefficients[:, _DEGREE[s] + _DEGREE[t]] += _FACTOR[s] * _FACTOR[t] * spread[:, s, t]
+    return coefficients
+
+
+def _expectations(phi, value):
+    """Means of h = (h_a^2, h_b^2, h_a h_b, h_a, h_b) against Hermite polynomials (P, 5, 11), of h h^T (P, 5, 5)."""
+    moments, squares = np.empty((len(value), 5, 11)), np.empty((len(value), 5, 5))
+    size = max(1, _CHUNK // _grid(phi, value[:1])[0].size)
+    for start in range(0, len(value), size):
+        part = slice(start, start + size)
+        x, y, weights = _grid(phi, value[part])
+        a, _, r = value[part].T[:, :, None]
+        f, g = phi.function(np.sqrt(a) * x), phi.function(r / np.sqrt(a) * x + np.sqrt(_rest(value[part]))[:, None] * y)
+        h = np.stack([f * f, g * g, f * g, f, g], axis=1)
+        weighted = h * weights[:, None]
+        moments[part] = weighted @ _polynomials(x, y).transpose(0, 2, 1)
+        squares[part] = weighted @ h.transpose(0, 2, 1)
+    return moments, squares
+
+
+def _polynomials(x, y):
+    """1, x, y; He_2(x), He_2(y), x y; He_(4-k)(x) He_k(y) for k = 0 to 4: (P, 11, M)."""
+    x2, y2 = x * x, y * y
+    second = x2 - 1, y2 - 1, x * y
+    fourth = (x2 - 6) * x2 + 3, (x2 - 3) * second[2], second[0] * second[1], (y2 - 3) * second[2], (y2 - 6) * y2 + 3
+    return np.stack([np.ones_like(x), x, y, *second, *fourth], axis=1)
 
 
 def _sandwich(slope, cov):
@@ -143,60 +199,10 @@ def _wishart(value):
     return np.array(rows).transpose(2, 0, 1)
 
 
-class _Nodes:
-    """Quadrature nodes for pairs: values u, v (P, M), weights, and the scores K^-1 (u, v)."""
-
-    def __init__(self, phi, value):
-        x, y, self.weights = _grid(phi, value)
-        a, b, r = value.T[:, :, None]
-        self.u = np.sqrt(a) * x
-        self.v = r / np.sqrt(a) * x + np.sqrt(np.clip(b - r * r / a, 1e-300, None)) * y
-        self.inverse = np.linalg.inv(_matrix(value))
-        self.scores = np.einsum("pij,pjm->pim", self.inverse, np.stack([self.u, self.v], axis=1))
-
-    def mean(self, values):
-        """Means over the nodes, the last axis of values (P, k, M)."""
-        return np.einsum("pkm,pm->pk", values, self.weights)
-
-    def product(self, left, right):
-        """Means of the products of (P, k, M) and (P, l, M): (P, k, l)."""
-        return (left * self.weights[:, None]) @ right.transpose(0, 2, 1)
-
-    def first(self):
-        """Polynomials whose averages with f are d/dK of E f: (P, 3, M)."""
-        p, P = self.scores, self.inverse
-        entries = [p[:, i] * p[:, j] - P[:, i, j, None] for i, j in _ENTRIES]
-        return np.stack([entries[0] / 2, entries[1] / 2, entries[2]], axis=1)
-
-    def second(self, spread):
-        """The polynomial whose average with f is (d^2/dK^2 E f) : spread, (P, M)."""
-        p, P = self.scores, self.inverse[..., None]
-        factor = (0.5, 0.5, 1.0)
-        total = np.zeros_like(self.u)
-        for s, first in enumerate(_ENTRIES):
-            for t, second in enumerate(_ENTRIES):
-                total += factor[s] * factor[t] * spread[:, s, t, None] * _fourth(p, P, *first, *second)
-        return total
-
-
-def _fourth(p, P, i, j, k, l):
-    """The fourth Hermite polynomial of a Gaussian with scores p and inverse covariance P."""
-    pairings = (
-        P[:, i, j] * p[:, k] * p[:, l]
-        + P[:, k, l] * p[:, i] * p[:, j]
-        + P[:, i, k] * p[:, j] * p[:, l]
-        + P[:, i, l] * p[:, j] * p[:, k]
-        + P[:, j, k] * p[:, i] * p[:, l]
-        + P[:, j, l] * p[:, i] * p[:, k]
-    )
-    constant = P[:, i, j] * P[:, k, l] + P[:, i, k] * P[:, j, l] + P[:, i, l] * P[:, j, k]
-    return p[:, i] * p[:, j] * p[:, k] * p[:, l] - pairings + constant
-
-
 def _grid(phi, value):
     """Standard normal nodes x, y and weights, each (P, M): polar for a kink at 0, else a product rule."""
     if phi.kinks == (0.0,):
-        return _polar(value)
+        return _polar(value, *(_radial_gauss() if phi.slopes else _radial()))
     x, w = _panels(np.linspace(-8, 8, 13)) if phi.kinks else _HERMITE
     w = w * _quadrature.density(x) if phi.kinks else w / np.sqrt(2 * np.pi)
     shape = (len(value), x.size**2)
@@ -211,14 +217,27 @@ def _panels(edges):
     return nodes.reshape(shape), (half[..., None] * _LEGENDRE[1]).reshape(shape)
 
 
-def _polar(value):
-    """Angles cut where u = 0 or v = 0, radii up to 10."""
+def _radial():
+    """Nodes and weights for radii up to 10 of a standard normal pair."""
+    r, w = _panels(np.array([0.0, 3.0, 10.0]))
+    return r, w * r * np.exp(-0.5 * r * r) / (2 * np.pi)
+
+
+@cache
+def _radial_gauss():
+    """Four nodes, exact up to degree 7: a homogeneous function leaves polynomials of degree 6 in the radius."""
+    r, w = _radial()
+    basis, _ = np.linalg.qr(np.sqrt(w)[:, None] * r[:, None] ** np.arange(4))
+    nodes, vectors = np.linalg.eigh(basis.T * r @ basis)
+    return nodes, w.sum() * vectors[0] ** 2
+
+
+def _polar(value, radius, radial):
+    """Nodes and weights at angles cut where u = 0 or v = 0, from those of the radius."""
     a, b, r = value.T
     turn = np.arccos(np.clip(r / np.sqrt(a * b), -1, 1))  # v is largest at this angle
     right = np.full_like(turn, np.pi / 2)
     edges = np.sort(np.stack([-right, right, turn - right, turn + right], axis=-1), axis=-1)
     angle, weight = _panels(np.concatenate([edges, edges[:, :1] + 2 * np.pi], axis=-1))
-    radius, radial = _panels(np.array([0.0, 3.0, 10.0]))
-    radial = radial * radius * np.exp(-0.5 * radius**2) / (2 * np.pi)
     nodes = [(f(angle)[:, :, None] * radius).reshape(len(a), -1) for f in (np.cos, np.sin)]
     return *nodes, (weight[:, :, None] * radial).reshape(len(a), -1)
