@@ -1,4 +1,4 @@
-"""The command ``ibtheory``: predict, simulate, compare, report.
+"""The command ``ibtheory``: a subcommand for each reading.
 
 Exit codes: 0 when it did what was asked, 2 for wrong use, said in one line on stderr.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ibtheory import reporting, zoo
+from ibtheory import _files, reporting, zoo
 from ibtheory._version import __version__
 
 _ZOO = ("norm", "placement", "weight_variance", "bias_variance", "init")
@@ -182,8 +182,10 @@ def phase(activation, norm, placement, weights, biases, output, as_json):
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         diagram.save(output / "phase.npz")
-        (output / "phase.json").write_text(text)
-        diagram.plot().figure.savefig(output / "phase.png", dpi=150)
+        with _files.replacing(output / "phase.json") as file:
+            file.write(text.encode())
+        with _files.replacing(output / "phase.png") as file:
+            diagram.plot().figure.savefig(file, format="png", dpi=150)
     click.echo(text if as_json else str(diagram))
 
 

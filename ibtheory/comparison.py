@@ -26,7 +26,8 @@ def compare(p, e, *, alpha=0.05, quantities=None):
     """Compare a prediction with an ensemble of the same network on the same inputs.
 
     z = (estimate - theory) / sqrt(error^2 + theory_error^2), a two-sided p-value from Student's t with networks - 1
-    degrees of freedom, and one verdict over all rows by Holm's procedure at the simultaneous level ``alpha``.
+    degrees of freedom, and one verdict over all rows by Holm's procedure at the simultaneous level ``alpha``. Of the
+    difference only what lies beyond ``p.remainder`` counts, which theory itself says it leaves out.
 
     Parameters
     ----------
@@ -157,7 +158,10 @@ class _Rows:
         ]
         self.note = "; ".join(text for holds, text in words if holds)
 
-    def add(self, layer, quantity, theory, estimate, error, *, theory_error=0.0, scale=0.0, note=None, tested=True):
+    def add(
+        self, layer, quantity, theory, estimate, error, *,
+        theory_error=0.0, left_out=0.0, scale=0.0, note=None, tested=True,
+    ):  # fmt: skip
         """One row: a z-score where there is spread, a comparison to rounding where there is none."""
         z = p_value = math.nan
         difference, exact = estimate - theory, False
@@ -172,7 +176,8 @@ class _Rows:
             p_value = float(abs(difference) <= agreed)
             z = 0.0 if p_value else math.copysign(math.inf, difference)
         else:
-            z = difference / math.hypot(error, theory_error, rounding)
+            beyond = max(abs(difference) - left_out, 0.0)
+            z = math.copysign(beyond, difference) / math.hypot(error, theory_error, rounding)
             p_value = 2 * stats.t.sf(abs(z), self.e.networks - 1)
         self.rows.append((layer, quantity, theory, estimate, error, z, p_value, exact, note[:96]))
 
@@ -191,11 +196,12 @@ class _Rows:
                 p.layers["name"][index], name, theory, estimate, error, theory_error=self.drawn * scale, scale=scale
             )
             return
-        sampled = p.error["layers"][index] if "layers" in p.error else 0.0
+        sampled, left_out = (known["layers"][index] if "layers" in known else 0.0 for known in (p.error, p.remainder))
         theory_error = math.hypot(sampled, self.drawn * (1 + gamma) ** 2)
         self.add(
-            p.layers["name"][index], name, theory, estimate, error, theory_error=theory_error, scale=(1 + gamma) ** 2
-        )
+            p.layers["name"][index], name, theory, estimate, error,
+            theory_error=theory_error, left_out=left_out, scale=(1 + gamma) ** 2,
+        )  # fmt: skip
 
     def gamma_effective(self):
         """gamma from the agreement of predictions over pairs."""
@@ -221,8 +227,12 @@ class _Rows:
             even = p.class_fraction.finite_variance(e.samples)
             theory = 1 / p.classes + (theory - 1 / p.classes) * math.sqrt(max(variance, 0.0) / even)
         relative = 0.5 * of_variance / variance if variance > 0 else 0.0
-        error = math.hypot(sampled, (theory - 1 / p.classes) * relative)
-        self._logits("max_fraction", theory, e.max_fraction, e.max_fraction_error, error, note, not _concrete(p))
+        excess = theory - 1 / p.classes
+        left_out = excess * 0.5 * p.remainder.get("class_fraction_variance", 0.0) / variance if variance > 0 else 0.0
+        self.add(
+            "logits", "max_fraction", theory, e.max_fraction, e.max_fraction_error,
+            theory_error=math.hypot(sampled, excess * relative), left_out=left_out, note=note, tested=not _concrete(p),
+        )  # fmt: skip
 
     def groups(self, names):
         """Variances within the groups of labelled data, and covariances between them."""
@@ -236,7 +246,9 @@ class _Rows:
         if p.samples is None:
             _, counts = np.unique(e.inputs.y, return_counts=True)
             theory = finite_covariance(theory, p.classes, counts)
-        sampled = np.array(p.error.get("group_covariance", np.zeros_like(theory)))
+        sampled, left_out = (
+            np.asarray(known.get("group_covariance", np.zeros_like(theory))) for known in (p.error, p.remainder)
+        )
         labels = [str(label) for label in e.group_labels]
         own = [("group_variance", g, g) for g in range(len(labels))]
         pairs = [("group_covariance", g, h) for g in range(len(labels)) for h in range(g)]
@@ -247,6 +259,7 @@ class _Rows:
             self.add(
                 labels[g] if g == h else f"{labels[h]}, {labels[g]}", name, theory[g, h],
                 e.group_covariance[g, h], e.group_covariance_error[g, h], theory_error=math.hypot(sampled[g, h], drawn),
+                left_out=left_out[g, h],
             )  # fmt: skip
 
     def _drawn_variance(self, c):
@@ -278,4 +291,7 @@ class _Rows:
         return theory, math.hypot(p.error.get("class_fraction_variance", 0.0), self._drawn_variance(c))
 
     def _logits(self, quantity, theory, estimate, error, theory_error, note=None, tested=True):
-        self.add("logits", quantity, theory, estimate, error, theory_error=theory_error, note=note, tested=tested)
+        self.add(
+            "logits", quantity, theory, estimate, error,
+            theory_error=theory_error, left_out=self.p.remainder.get(quantity, 0.0), note=note, tested=tested,
+        )  # fmt: skip

@@ -96,6 +96,9 @@ class Prediction(_Saved):
     error : dict
         Standard errors of sampled theory by quantity ("gamma", "gamma_effective", "class_fraction_variance", and
         "layers" and "group_covariance", nested lists); empty where theory is exact.
+    remainder : dict
+        By the same names, how much what is left out behind the terms of order 1/width may change the value: the next
+        order, 5 depth/width of these terms, or half of them with BatchNorm on a dataset; empty without such terms.
     seed : int
     """
 
@@ -118,6 +121,7 @@ class Prediction(_Saved):
     notes: tuple
     layers: np.ndarray
     error: dict = field(default_factory=dict)
+    remainder: dict = field(default_factory=dict)
     seed: int = 0
 
     @property
@@ -279,7 +283,8 @@ class Comparison(_Saved):
     alpha : float
         Probability that all true theories together are found inconsistent (Holm's simultaneous level).
     rows : structured array
-        Fields layer, quantity, theory, estimate, error, z, p_value, exact (compared to rounding), note.
+        Fields layer, quantity, theory, estimate, error, z, p_value, exact (compared to rounding), note; z is that of
+        the difference beyond ``Prediction.remainder``.
     """
 
     network: Network

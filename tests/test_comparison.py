@@ -54,6 +54,19 @@ def test_every_quantity_of_every_layer(pair):
     assert compare(p, e, quantities="gamma_effective").rows["quantity"].tolist() == ["gamma_effective"]
 
 
+@pytest.mark.parametrize("quantity", ["gamma", "gamma_effective", "class_fraction_variance"])
+def test_only_what_lies_beyond_the_remainder_counts(pair, quantity):
+    p, e = pair
+    plain = row(compare(p, e), "logits", quantity)
+    difference, total = plain["estimate"] - plain["theory"], abs((plain["estimate"] - plain["theory"]) / plain["z"])
+    for left_out in (0.5 * abs(difference), 2 * abs(difference)):
+        layers = [0.0] * (len(p.layers) - 1) + [left_out]
+        allowed = row(compare(replace(p, remainder={quantity: left_out, "layers": layers}), e), "logits", quantity)
+        beyond = np.sign(difference) * max(abs(difference) - left_out, 0.0)
+        assert allowed["z"] == pytest.approx(beyond / total, rel=1e-9)
+        assert allowed["p_value"] == pytest.approx(2 * stats.t.sf(abs(allowed["z"]), 199))
+
+
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_wrong_theory_is_rejected(pair, factor):
     p, e = pair

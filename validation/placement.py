@@ -26,7 +26,6 @@ QUANTITIES = ("gamma", "gamma_effective", "class_fraction_variance")
 NETWORKS = {256: {1: 2000, 5: 600, 20: 600}, 1024: {1: 400, 5: 150, 20: 100}}
 SLOPE = 0.05  # of the leaky ReLU that the negative control predicts ...
 BIAS_VARIANCE = 0.01  # ... or, for LayerNorm after, whose gamma hardly feels a slope, the variance of biases
-GROWTH = 5.0  # of the expansion's parameter per layer, over width
 FELT = 0.99  # power from which on a cell has to reject the control
 DATA_SEED, FIRST_SEED = 0, 1001
 
@@ -50,7 +49,6 @@ def run(quick, say):
         records += rows
         words = " ".join(f"{row['theory']:.4g}/{row['estimate']:.4g}" for row in rows)
         say(f"[{number + 1}/{len(cases)}] {inputs} {cell} depth {depth} width {width}: {words}")
-    allow_remainder(records)
     judge(records)
     control = _control(records)
     return Outcome(
@@ -119,9 +117,12 @@ def _compared(inputs, cell, depth, width, networks, seed):
 
 
 def _rows(prediction, ensemble):
-    """The rows of the logits by quantity, with degrees of freedom that know of how few parts theory is the mean."""
+    """The rows of the logits by quantity, with degrees of freedom that know of how few parts theory is the mean.
+
+    z is that of the whole difference; ``allowed`` is what theory says it leaves out.
+    """
     rows = {}
-    compared = ib.compare(prediction, ensemble, quantities=QUANTITIES)
+    compared = ib.compare(replace(prediction, remainder={}), ensemble, quantities=QUANTITIES)
     for row in compared.rows[compared.rows["layer"] == "logits"]:
         name = str(row["quantity"])
         values = {key: float(row[key]) for key in ("theory", "estimate", "error", "z")}
@@ -131,7 +132,9 @@ def _rows(prediction, ensemble):
         freedom = (
             None if exact else _freedom(total, values["error"], prediction.error.get(name, 0.0), ensemble.networks)
         )
-        rows[name] = {"quantity": name} | values | {"total_error": total, "exact": exact, "freedom": freedom}
+        allowed = prediction.remainder.get(name, 0.0)
+        rows[name] = {"quantity": name, "allowed": allowed} | values
+        rows[name] |= {"total_error": total, "exact": exact, "freedom": freedom}
     return rows
 
 
@@ -159,27 +162,6 @@ def _against(row, right):
     if row is None or row["exact"] or right["exact"]:
         return {"control_theory": None}
     return {"control_theory": row["theory"], "control_error": row["total_error"], "control_freedom": row["freedom"]}
-
-
-def allow_remainder(records):
-    """Set what each row may differ by beyond its error; an approximate row of one width only is not tested."""
-    place = {_key(row): row for row in records}
-    for row in records:
-        row["allowed"] = 0.0
-        pair = [place.get((width, *_key(row)[1:])) for width in NETWORKS]
-        known = all(other is not None and other["status"] != "shown" for other in pair)
-        if known and row["status"] in ("tested", "approximate"):
-            part = 0.5 if row["status"] == "approximate" else GROWTH * row["depth"] / row["width"]
-            small, large = pair
-            per_width = (small["theory"] - large["theory"]) / (1 / small["width"] - 1 / large["width"])
-            row["allowed"] = part * abs(per_width) / row["width"]
-    for row in records:
-        if row["status"] == "approximate" and not row["allowed"]:
-            row |= {"status": "shown", "reason": row["reason"] + "; how large they are takes two widths in range"}
-
-
-def _key(row):
-    return tuple(row[name] for name in ("width", "inputs", "cell", "depth", "quantity"))
 
 
 def judge(records):

@@ -1,11 +1,11 @@
 """Labelled real data: variances of class fractions within each label, and covariances between labels.
 
 Theory is that of the literal samples, with its terms of order 1/width where it has them. What theory itself says it
-leaves out is allowed: the next order of the expansion, about five times depth over width of the terms of order 1/width,
-and half of these with BatchNorm on correlated data, where a note says so.
+leaves out, ``Prediction.remainder``, is allowed.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -15,7 +15,6 @@ from ibtheory.plot import INK, SIMULATION, THEORY
 from validation.harness import Claim, Control, Outcome, holm, power_of_z
 
 LEVEL = 0.05
-GROWTH = 5.0  # of the expansion's parameter per layer, over width
 FELT = 0.99  # power from which on a cell has to reject the control
 QUANTITIES = ("class_fraction_variance", "group_variance", "group_covariance")
 RUNNING = ib.layers.BatchNorm("running", batches=10)
@@ -33,7 +32,6 @@ WIDTH, WIDTHS, BATCHES = 512, (64, 128, 256, 512), (4, 16, 64)
 NETWORKS, QUICK = 400, 120
 DATA_SEED, FIRST_SEED = 0, 2001
 _REPLICAS = 4  # independent parts behind the standard error of sampled theory
-_APPROXIMATE = "right to about half their size"
 
 
 def load(name):
@@ -82,24 +80,20 @@ def compared(data, cell, width, batch, networks, seed):
     if cell == "batch running":
         batch = 64
     net = ib.mlp(width, depth, len(np.unique(x.y)), **words)
-    limit, p = (ib.predict(net, x, batch=batch, width=kind) for kind in ("infinite", "leading"))
+    p = ib.predict(net, x, batch=batch, width="leading")
     e = ib.simulate(net, x, batch=batch, networks=networks, seed=seed)
-    half = any(_APPROXIMATE in note for note in p.notes)
-    share = 0.5 if half else GROWTH * depth / width
-    before = {(str(row["layer"]), str(row["quantity"])): row["theory"] for row in _rows(limit, e)}
     setting = {"data": data, "cell": cell, "depth": depth, "width": width, "batch": batch, "seed": seed}
     rows = []
-    for row in _rows(p, e):
-        key = str(row["layer"]), str(row["quantity"])
+    for row in _rows(replace(p, remainder={}), e):
+        of, quantity = str(row["layer"]), str(row["quantity"])
         values = {name: float(row[name]) for name in ("theory", "estimate", "error", "z")}
         total = max(abs((values["estimate"] - values["theory"]) / values["z"]), values["error"])
         sampled = math.sqrt(max(total**2 - values["error"] ** 2, 0.0))
         rows.append(
             setting
-            | {"of": key[0], "quantity": key[1], "total_error": total}
-            | {"allowed": share * abs(values["theory"] - before[key])}
+            | {"of": of, "quantity": quantity, "total_error": total, "allowed": _left_out(p, of, quantity)}
             | {"freedom": total**4 / (values["error"] ** 4 / (networks - 1) + sampled**4 / (_REPLICAS - 1))}
-            | {"control": _one_population(p, key[1], x)}
+            | {"control": _one_population(p, quantity, x)}
             | values
         )  # fmt: skip
     return rows
@@ -110,6 +104,14 @@ def _rows(p, e):
     rows = ib.compare(p, e, quantities=QUANTITIES).rows
     kept = [row for row in rows if row["quantity"] != "group_covariance" or len(e.group_labels) <= MOST_PAIRS]
     return [row for row in kept if p.gamma_effective > 0 or row["quantity"] != "class_fraction_variance"]
+
+
+def _left_out(p, of, quantity):
+    """``Prediction.remainder`` of a row."""
+    if quantity == "class_fraction_variance":
+        return p.remainder.get(quantity, 0.0)
+    places = [[*map(str, p.groups.labels)].index(label) for label in of.split(", ")]
+    return p.remainder["group_covariance"][places[0]][places[-1]] if p.remainder else 0.0
 
 
 def _one_population(p, quantity, x):

@@ -1,11 +1,10 @@
 """Blocks of networks on an executor: in order, the same bits whatever the executor, kept in a store or not."""
 
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from ibtheory import _check
+from ibtheory import _blas, _check
 
 
 def check_seed(seed):
@@ -20,12 +19,7 @@ def check_workers(workers, executor):
     """Number of threads."""
     if workers is not None and executor is not None:
         raise ValueError("give workers or an executor, not both; an executor has its own workers")
-    return _processors() if workers is None else _check.integer("workers", workers, 1)
-
-
-def _processors():
-    """Processors this process may use (Linux can restrict them)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return _blas.cores() if workers is None else _check.integer("workers", workers, 1)
 
 
 def ranges(networks, block):

@@ -25,14 +25,20 @@ _MOST = 512  # pairs in a part
 _STEADY = 0.03  # change of a correlation, with BatchNorm on a dataset, beyond which the correction is not used
 _RANGE = 0.5  # relative change of gamma beyond which the expansion is said to leave its range
 _NEXT = 5.0  # next order over this one, in units of depth/width: the parameter of the expansion grows so per layer
+_SAMPLE_BY_SAMPLE = 0.5  # of the terms with BatchNorm on a dataset, whose centring is taken sample by sample
 _FELT = 0.01  # relative size of the next order from which it is worth a word
 
 
 def corrected(net, steps, moments, tape, replicas, seed, notes):
     """The summaries of :func:`ibtheory.theory.prediction.predict` with their terms of order 1/width.
 
-    Returns them unchanged, with a note, for networks that the expansion does not cover. ``tape`` holds the states of
-    the layers at infinite width.
+    Returns
+    -------
+    summaries : list
+        Unchanged, with a note, for networks that the expansion does not cover. ``tape`` holds the states of the layers
+        at infinite width.
+    left_out : float
+        How much more the width may change, as a share of these terms.
     """
     blocks = blocks_of(steps)
     if blocks is None:
@@ -40,11 +46,11 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
             'width="leading" covers Dense blocks with one activation and LayerNorm, RMSNorm or BatchNorm without '
             "affine parameters; this network is predicted at infinite width"
         )
-        return replicas
+        return replicas, 0.0
     batch = any(isinstance(layer, BatchNorm) for block in blocks for layer, _ in block)
     if batch and moments.exchangeable and len(moments.mean) > 1:
         notes.append("the terms of order 1/width do not cover BatchNorm over groups; predicted at infinite width")
-        return replicas
+        return replicas, 0.0
     kernel, first, second = _pairs(moments, steps[0].fan_in, seed)
     trace = batchwidth.Trace([state for _, state in tape], first, second, slice(None), {})
     labels, shares = groups.labels_of(moments, tape[0][1].data), groups.label_shares(tape[0][1].data)
@@ -63,19 +69,22 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
         summary = replicas[index % len(replicas)]
         shift, change = corrections[index % len(corrections)]
         results.append(summary.shifted(shift, change))
+    depth = len(blocks) - 1
+    left_out = _NEXT * depth / net.width
     if batch and not moments.exchangeable:
         if _moved(replicas, results) > _STEADY:
             notes.append(
                 "the expansion in 1/width leaves its range: at this depth a few samples dominate the batch variance; "
                 "predicted at infinite width"
             )
-            return replicas
+            return replicas, 0.0
+        left_out = max(left_out, _SAMPLE_BY_SAMPLE)
         notes.append(
             "the terms of order 1/width take the centring of BatchNorm sample by sample; on correlated data they are "
             "right to about half their size"
         )
-    _note_range(replicas[0].table, results[0].table, net.width, len(blocks) - 1, notes)
-    return results
+    _note_range(replicas[0].table, results[0].table, net.width, depth, left_out, notes)
+    return results, left_out
 
 
 def _moved(before, after):
@@ -84,10 +93,10 @@ def _moved(before, after):
     return np.max(np.abs(np.mean([summary.table[:, 1] for summary in after], axis=0) - cross) / same)
 
 
-def _note_range(before, after, width, depth, notes):
+def _note_range(before, after, width, depth, left_out, notes):
     gamma = before[-1, 1] / before[-1, 2]
     new = after[-1, 1] / after[-1, 2]
-    remainder = _NEXT * depth / width * abs(new - gamma)
+    remainder = left_out * abs(new - gamma)
     if abs(new - gamma) > _RANGE * max(abs(gamma), 0.1):
         notes.append(
             f"the expansion in 1/width leaves its range at width {width}: gamma {gamma:.3g} becomes {new:.3g}; "
@@ -95,8 +104,8 @@ def _note_range(before, after, width, depth, notes):
         )
     elif remainder > _FELT * abs(new):
         notes.append(
-            f"terms of order (depth/width)^2 are left out; they may change gamma by up to about {remainder:.2g} "
-            f"at depth {depth} and width {width}"
+            f"what the terms of order 1/width leave out may change gamma by up to about {remainder:.2g} at depth "
+            f"{depth} and width {width}"
         )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ibtheory import _blas, _check, fractions
+from ibtheory.groups import GroupFractions
 from ibtheory.layers import BatchNorm, Network, flatten
 from ibtheory.results import Prediction, layer_table
 from ibtheory.theory import finite, groups, output
@@ -61,12 +62,7 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
     >>> round(p.gamma, 8), p.regime
     (18.39054702, 'prejudiced')
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, got {net!r}; build one with ibtheory.mlp(...)")
-    if not callable(getattr(x, "moments", None)):
-        raise TypeError(
-            f"x must be GaussianInputs, Blobs or a Dataset, got {type(x).__name__}; wrap arrays: Dataset(X)"
-        )
+    _check_types(net, x)
     _check.choice("width", width, ("infinite", "leading"))
     _check.choice("closure", closure, ("exact", "sampled"))
     seed = _check.integer("seed", seed, 0)
@@ -82,11 +78,51 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
 
     with np.errstate(over="ignore", invalid="ignore"):
         replicas, tape = _replicas(walker, seed, net.classes, count, notes)
-    spread = None
+    spread, limit, left_out = None, replicas, 0.0
     if width == "leading":
         spread = output.relative_spread(steps, moments, replicas[0].table)
-        replicas = finite.corrected(net, steps, moments, tape, replicas, seed, notes)
-    return _assemble(net, x, state, replicas, spread, names, count, batch, width, seed, notes)
+        replicas, left_out = finite.corrected(net, steps, moments, tape, replicas, seed, notes)
+    found = _found(replicas, state.data, names, net.classes, count)
+    remainder = {}
+    if left_out:
+        at_infinity = _found(limit, state.data, names, net.classes, count).values
+        remainder = {name: left_out * _change(at_infinity[name], value) for name, value in found.values.items()}
+    gamma, effective = (float(found.values[name]) for name in ("gamma", "gamma_effective"))
+    ratio, heterogeneity = np.mean([summary.agreement[2:] for summary in replicas], axis=0).tolist()
+    if ratio < groups.GAUSSIAN:
+        notes.append(groups.few_directions(ratio))
+    return Prediction(
+        network=net,
+        inputs=x.describe(),
+        classes=net.classes,
+        samples=count,
+        batch=batch,
+        width=width,
+        gamma=gamma,
+        gamma_effective=effective,
+        class_fraction=fractions.ClassFraction(max(effective, 0.0), net.classes),
+        class_fraction_variance=float(found.values["class_fraction_variance"]),
+        groups=found.groups,
+        participation_ratio=ratio,
+        norm_heterogeneity=heterogeneity,
+        output=output.law([summary.shape for summary in replicas], found.table[-1, :3], spread),
+        regime=fractions.regime(max(effective, 0.0)),
+        depth_limit=depth_limit(net, x.features, state, gamma),
+        notes=tuple(notes),
+        layers=_layers(steps, found),
+        error=_plain(found.errors),
+        remainder=_plain(remainder),
+        seed=seed,
+    )
+
+
+def _check_types(net, x):
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, got {net!r}; build one with ibtheory.mlp(...)")
+    if not callable(getattr(x, "moments", None)):
+        raise TypeError(
+            f"x must be GaussianInputs, Blobs or a Dataset, got {type(x).__name__}; wrap arrays: Dataset(X)"
+        )
 
 
 def _reduced(steps, state, rows, rng):
@@ -134,65 +170,66 @@ def _replicas(walker, seed, classes, count, notes):
         return [summary, *(more for more, _, _ in pool.map(run, others))], tape
 
 
-def _assemble(net, x, state, replicas, spread, names, count, batch, width, seed, notes):
-    tables = np.stack([summary.table for summary in replicas])
-    shares = groups.label_shares(state.data)
-    pairs = [summary.agreement for summary in replicas]
+class _Found(NamedTuple):
+    """What the summaries of a network say together."""
+
+    table: np.ndarray
+    groups: GroupFractions | None
+    values: dict
+    errors: dict
+
+
+def _found(replicas, data, names, classes, count):
+    """Means over the summaries, and the standard errors of their values where there are several."""
+    tables, pairs = np.stack([summary.table for summary in replicas]), [summary.agreement for summary in replicas]
+    shares = groups.label_shares(data)
     agreements = np.array([[np.sum(shares * each.excess), np.sum(shares * each.missed)] for each in pairs])
-    same, cross, gap, mean = tables.mean(axis=0).T
-    layers = layer_table(["input", *(step.name for step in flatten(net.steps(x.features)))])
-    for name, values in (("same", same), ("cross", cross), ("gap", gap), ("mean", mean)):
-        layers[name] = values
-    with np.errstate(divide="ignore", invalid="ignore"):
-        layers["gamma"] = cross / gap
-    gamma = float(layers["gamma"][-1])
-    effective = float(fractions.gamma_from_agreement(*agreements.mean(axis=0), net.classes))
-    variances = [_fraction_variance(excess, net.classes, count) for excess, _ in agreements]
-    error = {}
+    values = _values(tables.mean(axis=0), agreements.mean(axis=0), classes, count)
+    errors = {}
     if len(replicas) > 1:
-        effectives = [fractions.gamma_from_agreement(*agreement, net.classes) for agreement in agreements]
-        spreads = {
-            "gamma": tables[:, -1, 1] / tables[:, -1, 2],
-            "gamma_effective": effectives,
-            "class_fraction_variance": variances,
-        }
-        error = {name: float(_standard_error(values)) for name, values in spreads.items()}
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error["layers"] = _standard_error(tables[:, :, 1] / tables[:, :, 2]).tolist()
+        errors = {name: _standard_error(each) for name, each in _values(tables, agreements, classes, count).items()}
     record = None
     if names is not None:
-        record, deviation = groups.group_fractions(names, state.data, pairs, net.classes, count)
-        error |= {} if deviation is None else {"group_covariance": deviation.tolist()}
-    ratio = float(np.mean([each.participation_ratio for each in pairs]))
-    if ratio < groups.GAUSSIAN:
-        notes.append(groups.few_directions(ratio))
-    return Prediction(
-        network=net,
-        inputs=x.describe(),
-        classes=net.classes,
-        samples=count,
-        batch=batch,
-        width=width,
-        gamma=gamma,
-        gamma_effective=effective,
-        class_fraction=fractions.ClassFraction(max(effective, 0.0), net.classes),
-        class_fraction_variance=float(np.mean(variances)),
-        groups=record,
-        participation_ratio=ratio,
-        norm_heterogeneity=float(np.mean([each.norm_heterogeneity for each in pairs])),
-        output=output.law([each.shape for each in replicas], (same[-1], cross[-1], gap[-1]), spread),
-        regime=fractions.regime(max(effective, 0.0)),
-        depth_limit=depth_limit(net, x.features, state, gamma),
-        notes=tuple(notes),
-        layers=layers,
-        error=error,
-        seed=seed,
-    )
+        record, deviation = groups.group_fractions(names, data, pairs, classes, count)
+        values["group_covariance"] = record.covariance
+        errors |= {} if deviation is None else {"group_covariance": deviation}
+    return _Found(tables.mean(axis=0), record, values, errors)
+
+
+def _values(table, agreement, classes, count):
+    """Values by quantity of tables (..., layers, 4) and mean agreements (..., 2): above 1/C, and short of 1."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        layers = table[..., 1] / table[..., 2]
+    excess, missed = np.moveaxis(agreement, -1, 0)
+    return {
+        "gamma": layers[..., -1],
+        "gamma_effective": fractions.gamma_from_agreement(excess, missed, classes),
+        "class_fraction_variance": _fraction_variance(excess, classes, count),
+        "layers": layers,
+    }
+
+
+def _change(before, after):
+    with np.errstate(invalid="ignore"):
+        return np.where(before == after, 0.0, np.abs(after - before))  # both may be infinite
+
+
+def _plain(values):
+    return {name: np.asarray(value).tolist() for name, value in values.items()}
+
+
+def _layers(steps, found):
+    layers = layer_table(["input", *(step.name for step in flatten(steps))])
+    for name, values in zip(("same", "cross", "gap", "mean"), found.table.T, strict=True):
+        layers[name] = values
+    layers["gamma"] = found.values["layers"]
+    return layers
 
 
 def _standard_error(values):
     """Of the mean over replicas, the first axis."""
-    return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
+    with np.errstate(invalid="ignore"):
+        return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
 
 
 def _fraction_variance(excess, classes, count):

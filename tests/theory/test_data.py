@@ -210,3 +210,21 @@ def test_where_a_table_is_not_right_it_is_not_used():
         lambda x: np.maximum(x - 1, 0), lambda x: np.where(x > 1, 1.0, 0.0), kinks=(1,), name="shifted"
     )
     assert tabulated.moments(shifted, np.ones(3), np.eye(3), 1 - np.eye(3)) is None
+
+
+@pytest.mark.parametrize(("norm", "batch_norm"), [("layer", False), ("batch", True)])
+def test_remainder_is_a_share_of_the_terms_of_order_one_over_width(norm, batch_norm):
+    """Of each quantity: 5 depth/width of the change by these terms, or half of it with BatchNorm on a dataset."""
+    x = ib.Dataset(np.random.default_rng(3).standard_normal((40, 20)) + 0.5, y=np.arange(40) % 2)
+    net = ib.mlp(200, 2, norm=norm, placement="before")
+    limit, p = (ib.predict(net, x, width=width) for width in ("infinite", "leading"))
+    assert limit.remainder == {}
+    share = 0.5 if batch_norm else 5 * 2 / 200
+    for name in ("gamma", "gamma_effective", "class_fraction_variance"):
+        change = abs(getattr(p, name) - getattr(limit, name))
+        assert change > 0
+        assert p.remainder[name] == pytest.approx(share * change, rel=1e-9)
+    layers = share * np.abs(p.layers["gamma"] - limit.layers["gamma"])
+    assert p.remainder["layers"] == pytest.approx(layers, rel=1e-9)
+    covariance = share * np.abs(p.groups.covariance - limit.groups.covariance)
+    assert np.array(p.remainder["group_covariance"]) == pytest.approx(covariance, rel=1e-9)
