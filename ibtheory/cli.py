@@ -13,7 +13,7 @@ import numpy as np
 from ibtheory import reporting, zoo
 from ibtheory._version import __version__
 
-_ZOO = ("norm", "placement", "weight_variance", "bias_variance", "init")
+_ZOO = ("norm", "placement", "weight_variance", "bias_variance", "init", "distribution")
 
 
 class _WrongUse(click.ClickException):
@@ -52,6 +52,7 @@ _NETWORK = _options(
     click.option("--weight-variance", type=float, default=2.0, show_default=True, help="sigma_w^2."),
     click.option("--bias-variance", type=float, default=0.0, show_default=True, help="sigma_b^2."),
     click.option("--init", help="he, lecun, xavier, torch or keras, instead of the variances."),
+    click.option("--distribution", help="Of the weights: normal, uniform or orthogonal."),
 )
 _NORM = _options(
     click.option("--norm", default="none", show_default=True, help="none, batch, layer, rms or group."),

@@ -100,9 +100,10 @@ def simulate(
 
     Notes
     -----
-    When a first Dense layer with Gaussian weights receives more features than samples, the inputs are replaced by
+    When a first Dense layer with normal weights receives more features than samples, the inputs are replaced by
     the triangle R^T of their QR decomposition X^T = Q R: Q^T W has the law of W, so the ensemble has the same law
-    with fewer weights.
+    with fewer weights. It has not for uniform weights, nor for orthogonal ones, of which Q^T W is a part; with them
+    the inputs stay as they are. Several readouts are drawn one by one and have their law whatever the weights.
 
     Examples
     --------

@@ -24,6 +24,7 @@ from ibtheory.layers import (
     RMSNorm,
     flatten,
 )
+from ibtheory.simulation.ops import orthogonal
 from ibtheory.simulation.random import SLACK
 
 # Operations on all samples at once; everything from TILED on works on a tile of rows.
@@ -31,7 +32,7 @@ DENSE, READOUT, BATCH, CALL = range(4)
 TILED = 10
 BIAS, SLOPES, ERF, TANH, GELU, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, POOL = range(TILED, TILED + 13)
 
-# Columns of the table of operations. OTHER: the place of the second summand. ARGUMENT: uniform weights, index of the
+# Columns of the table of operations. OTHER: the place of the second summand. ARGUMENT: law of the weights, index of the
 # callback, groups, size of a pool, row of the record, batches in running statistics. MORE: bands of a product, centred
 # or not, counts dead features or not, accumulator of the last record plus one, index of REDUCTIONS. PARAMETERS: their
 # place; of BATCH that of its running statistics. SAVED: the place of the factors of a norm, or -1. GRADIENT, BACK: the
@@ -39,6 +40,9 @@ BIAS, SLOPES, ERF, TANH, GELU, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, 
 CODE, SOURCE, TARGET, OTHER, FAN_IN, UNITS, ARGUMENT, MORE, PARAMETERS, SAVED, GRADIENT, BACK = range(12)
 
 _BANDS = 4  # leaves 5/8 of the product of a triangle
+
+LAWS = ("normal", "uniform", "orthogonal")  # of weights
+_, UNIFORM, ORTHOGONAL = range(3)
 
 REDUCTIONS = ("max", "average", "min")
 
@@ -94,9 +98,9 @@ class Program(NamedTuple):
         Rows of statistics: "input", the layers in order, "logits".
     calls : tuple of ActivationFunction
         Activations that are called back in Python.
-    space, weights, units, records, running : int
+    space, weights, units, records, running, frame : int
         Sizes of the workspace: activations, the largest weight matrix (or all parameters that have their own place),
-        columns, records between two matrix products, features with running statistics.
+        columns, records between two matrix products, features with running statistics, scratch of orthogonal weights.
     shapes : tuple of (int, int)
         (fan_in, units) of the dense layers in order.
     places : tuple of Place
@@ -113,6 +117,7 @@ class Program(NamedTuple):
     units: int
     records: int
     running: int
+    frame: int
     shapes: tuple
     places: tuple
     flops: int
@@ -155,6 +160,7 @@ def compile_network(
         max(compiler.columns, *(b for _, b in real)),
         compiler.records,
         compiler.running,
+        compiler.frame,
         shapes,
         tuple(compiler.places),
         2 * samples * sum(a * b for a, b in real[:-1]),
@@ -179,7 +185,7 @@ class _Compiler:
         self.lines, self.calls, self.places = [], [], []
         self.slot, self.held, self.fixed = 0, [0], False
         self.sizes = [columns]
-        self.records = self.run = self.parameters = self.running = 0
+        self.records = self.run = self.parameters = self.running = self.frame = 0
         self.bands = 1
         self.dead_row = None
 
@@ -299,9 +305,11 @@ class _Compiler:
         self.sizes[self.slot] = max(self.sizes[self.slot], columns)
         has_bias = bias > 0 or self.explicit
         numbers = (np.sqrt(weight / step.fan_in), np.sqrt(bias), float(has_bias))
-        uniform = int(layer.distribution == "uniform")
+        law = LAWS.index(layer.distribution)
+        if law == ORTHOGONAL:
+            self.frame = max(self.frame, orthogonal.scratch(step.fan_in, step.units))
         place = self._place(step, "weights", fan_in * columns)
-        self._emit(code, fan_in, columns, numbers, source=source, argument=uniform, more=bands, place=place)
+        self._emit(code, fan_in, columns, numbers, source=source, argument=law, more=bands, place=place)
         if has_bias:
             # drawing the last of several readouts writes a little beyond its weights
             place = self._place(step, "bias", columns, gap=SLACK if self.readouts > 1 else 0)
