@@ -13,7 +13,7 @@ import numpy as np
 from ibtheory import reporting, zoo
 from ibtheory._version import __version__
 
-_ZOO = ("norm", "placement", "weight_variance", "bias_variance", "init", "distribution")
+_ZOO = ("norm", "placement", "weight_variance", "bias_variance", "init", "distribution", "dropout")
 
 
 class _WrongUse(click.ClickException):
@@ -108,6 +108,7 @@ def simulate(as_json, output, **options):
 @click.option("--optimizer", type=click.Choice(["sgd", "adam", "adamw"]), default="adam", show_default=True)
 @click.option("--learning-rate", type=float, default=1e-3, show_default=True)
 @click.option("--loss", default="cross_entropy", show_default=True, help="cross_entropy, mse or hinge.")
+@click.option("--dropout", type=float, default=0.0, show_default=True, help="Rate behind every activation.")
 @click.option("--held-out", type=int, help="Samples that are not trained on.")
 @click.option("--store", type=click.Path(path_type=Path), help="Folder to go on from after an interruption.")
 @_options(_SAVE, _JSON)
@@ -217,7 +218,7 @@ def _setting(options):
         options["depth"],
         reporting.classes_of(x, options["classes"]),
         activation=reporting.activation_of(options["activation"]),
-        **{name: options[name] for name in _ZOO},
+        **{name: options[name] for name in _ZOO if name in options},
     )
     samples = reporting.samples_of(x, options["samples"])
     return net, x, {"samples": samples, "batch": _batch(options["batch"]), "seed": options["seed"]}

@@ -46,8 +46,8 @@ class History(_Saved):
     distance, cosine : (networks, times) array
         Between all trained parameters and their start.
     loss_rise : (networks,) array
-        First step with a larger loss than one step before, inf if there is none; with smaller batches the first such
-        note.
+        First step with a larger loss than one step before, inf if there is none; with smaller batches or Dropout the
+        first such note.
     diverged : (networks,) array
         Step at which the loss was no longer finite, inf if it always was.
     """

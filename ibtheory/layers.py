@@ -15,6 +15,7 @@ __all__ = [
     "Activation",
     "BatchNorm",
     "Dense",
+    "Dropout",
     "FeaturePool",
     "GroupNorm",
     "LayerNorm",
@@ -113,6 +114,39 @@ class FeaturePool(Data):
     size: int = value(_check.Integer(2, hint="A pool of one feature does nothing."), 2)
 
 
+@final
+@dataclass(frozen=True, repr=False)
+class Dropout(Data):
+    """While the network learns, each feature of each sample is 0 with probability ``rate``, else over 1 - ``rate``.
+
+    It acts in :func:`ibtheory.train` alone, on the batch of each step, with masks that follow from the seed, the
+    network, the step and the layer. Everywhere else, where predictions are made, it is the identity and no step of the
+    network: the untrained networks of ``predict`` and ``simulate`` are those without it.
+
+    Parameters
+    ----------
+    rate : float
+        At least 0, below 1.
+
+    References
+    ----------
+    Srivastava et al., JMLR 15 (2014); scaled while learning, as torch.nn.Dropout is.
+
+    Examples
+    --------
+    >>> net = Network((Dense(64), Activation("relu"), Dropout(0.1), Dense(2)))
+    >>> [len(net.steps(20, training=learning)) for learning in (False, True)]
+    [3, 4]
+    """
+
+    rate: float = value(_check.Real(0.0, 1.0, hint="Below 1: some features must be left."))
+
+    def __post_init__(self):
+        _check.check_fields(self)
+        if self.rate == 1.0:
+            raise ValueError("Dropout.rate must be below 1, got 1.0; some features must be left")
+
+
 def _layers(name, layers):
     if isinstance(layers, tuple(KINDS.values())):
         raise TypeError(f"{name} must be a sequence of layers, got the single layer {layers!r}; write ({layers!r},)")
@@ -138,6 +172,8 @@ class Residual(Data):
         object.__setattr__(self, "branch", _layers("Residual.branch", self.branch))
         if not self.branch:
             raise ValueError("Residual.branch is empty; give at least one layer")
+        if all(isinstance(layer, Dropout) for layer in self.branch):
+            raise ValueError("Residual.branch holds nothing but Dropout; give at least one other layer")
 
 
 @final
@@ -155,7 +191,7 @@ class Repeat(Data):
 
 KINDS = {
     kind.__name__: kind
-    for kind in (Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool, Residual, Repeat)
+    for kind in (Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool, Dropout, Residual, Repeat)
 }
 
 
@@ -166,7 +202,7 @@ class Step(NamedTuple):
     ----------
     name : str
         Unique in the network, e.g. "dense 2"; the readout is "logits".
-    layer : Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool or Residual
+    layer : Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool, Dropout or Residual
     fan_in, units : int
         Features that come in and go out.
     branch : tuple of Step
@@ -228,10 +264,13 @@ class Network(Data):
         hidden = flatten(_unroll(self.layers, None, {})[0])[:-1]
         return min((step.units for step in hidden if isinstance(step.layer, Dense)), default=None)
 
-    def steps(self, features):
-        """The layers unrolled for inputs of ``features`` features, each a :class:`Step` with its name and sizes."""
+    def steps(self, features, *, training=False):
+        """The layers unrolled for inputs of ``features`` features, each a :class:`Step` with its name and sizes.
+
+        Dropout is among them with ``training`` only.
+        """
         features = _check.integer("features", features, 1)
-        steps, _ = _unroll(self.layers, features, {})
+        steps, _ = _unroll(self.layers, features, {}, training)
         return (*steps[:-1], steps[-1]._replace(name="logits"))
 
     def around_block(self, features):
@@ -262,18 +301,20 @@ class Network(Data):
         return network
 
 
-def _unroll(layers, features, counts):
+def _unroll(layers, features, counts, training=False):
     """Steps of a sequence of layers, and the number of features that leave it (None: not known yet)."""
     steps = []
     for layer in layers:
+        if isinstance(layer, Dropout) and not training:
+            continue
         if isinstance(layer, Repeat):
             for _ in range(layer.times):
-                inner, features = _unroll(layer.block, features, counts)
+                inner, features = _unroll(layer.block, features, counts, training)
                 steps += inner
             continue
         branch, units = (), layer.units if isinstance(layer, Dense) else features
         if isinstance(layer, Residual):
-            branch, out = _unroll(layer.branch, features, counts)
+            branch, out = _unroll(layer.branch, features, counts, training)
             if features is not None and out != features:
                 raise ValueError(
                     f"a residual branch must keep the width: it receives {features} features and returns {out}; "
@@ -306,7 +347,8 @@ def _word(layer):
     if isinstance(layer, Activation):
         return layer.function.name
     words = {Dense: "dense", BatchNorm: "batch norm", LayerNorm: "layer norm", RMSNorm: "rms norm"}
-    return (words | {GroupNorm: "group norm", FeaturePool: "pool", Residual: "residual"})[type(layer)]
+    words |= {GroupNorm: "group norm", FeaturePool: "pool", Dropout: "dropout", Residual: "residual"}
+    return words[type(layer)]
 
 
 def flatten(steps):

@@ -5,6 +5,7 @@ from ibtheory.layers import (
     Activation,
     BatchNorm,
     Dense,
+    Dropout,
     GroupNorm,
     LayerNorm,
     Network,
@@ -43,6 +44,7 @@ def mlp(
     epsilon=0.0,
     init=None,
     distribution=None,
+    dropout=0.0,
 ):
     """A multilayer perceptron: ``depth`` hidden blocks and a Dense readout.
 
@@ -73,6 +75,8 @@ def mlp(
         1 / (3 fan_in), epsilon 1e-5. "keras", the default of keras.layers.Dense: as "xavier" but uniform, epsilon 1e-3.
     distribution : {"normal", "uniform", "orthogonal"}, optional
         Law of the weights, see :class:`Dense`. Default: that of ``init``, or "normal".
+    dropout : float
+        Rate of a :class:`Dropout` right behind every activation; it acts in training alone.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def mlp(
     if distribution is not None:
         dense = {**dense, "distribution": distribution}
     norms = _norm_layers(norm, width, epsilon or init_epsilon)
-    act = (Activation(activation),)
+    act = (Activation(activation), *((Dropout(dropout),) if dropout else ()))
     order = {"before": norms + act, "after": act + norms, "both": norms + act + norms}[placement]
     return Network((Repeat((Dense(width, **dense), *order), depth), Dense(classes, **dense)))
 

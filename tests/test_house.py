@@ -127,11 +127,11 @@ def test_functions_fit_a_screen_and_files_are_one_concept():
 
 PUBLIC = [
     "Activation", "Adam", "AdamW", "BatchNorm", "Blobs", "ClassFraction", "Comparison", "CriticalLine", "Dataset",
-    "Dense", "DepthScales", "Diagnosis", "Ensemble", "FeaturePool", "GaussianInputs", "GroupFractions", "GroupNorm",
-    "History", "LayerNorm", "Network", "PhaseDiagram", "Prediction", "RMSNorm", "Repeat", "Residual", "SGD",
-    "__version__", "activations", "compare", "critical_line", "depth_scales", "diagnose", "fractions", "gaussian",
-    "gradient_factor", "inputs", "layers", "load", "load_digits", "losses", "mlp", "optimizers", "phase_diagram",
-    "plot", "predict", "report", "results", "simulate", "symbolic", "train",
+    "Dense", "DepthScales", "Diagnosis", "Dropout", "Ensemble", "FeaturePool", "GaussianInputs", "GroupFractions",
+    "GroupNorm", "History", "LayerNorm", "Network", "PhaseDiagram", "Prediction", "RMSNorm", "Repeat", "Residual",
+    "SGD", "__version__", "activations", "compare", "critical_line", "depth_scales", "diagnose", "fractions",
+    "gaussian", "gradient_factor", "inputs", "layers", "load", "load_digits", "losses", "mlp", "optimizers",
+    "phase_diagram", "plot", "predict", "report", "results", "simulate", "symbolic", "train",
 ]  # fmt: skip
 
 

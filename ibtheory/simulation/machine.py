@@ -21,6 +21,7 @@ from ibtheory.simulation.program import (
     CODE,
     COLUMNS,
     DENSE,
+    DROPOUT,
     ERF,
     FAN_IN,
     GELU,
@@ -295,6 +296,9 @@ def _apply(tables, k, work, first, x):
         pointwise.affine_rows(x, scale[:units], scale[units:])
     elif code == POOL:
         pointwise.pool(x, operation[ARGUMENT], operation[MORE])
+    elif code == DROPOUT:
+        start = operation[SAVED] + first * units
+        pointwise.multiply(x, work.space[start : start + x.size])
     elif code == ADD:
         start = operation[OTHER] + first * units
         pointwise.add(x, work.space[start : start + x.size])

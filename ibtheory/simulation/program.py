@@ -17,6 +17,7 @@ from ibtheory.layers import (
     Activation,
     BatchNorm,
     Dense,
+    Dropout,
     FeaturePool,
     GroupNorm,
     LayerNorm,
@@ -30,13 +31,13 @@ from ibtheory.simulation.random import SLACK
 # Operations on all samples at once; everything from TILED on works on a tile of rows.
 DENSE, READOUT, BATCH, CALL = range(4)
 TILED = 10
-BIAS, SLOPES, ERF, TANH, GELU, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, POOL = range(TILED, TILED + 13)
+BIAS, SLOPES, ERF, TANH, GELU, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, POOL, DROPOUT = range(TILED, TILED + 14)
 
 # Columns of the table of operations. OTHER: the place of the second summand. ARGUMENT: law of the weights, index of the
-# callback, groups, size of a pool, row of the record, batches in running statistics. MORE: bands of a product, centred
-# or not, counts dead features or not, accumulator of the last record plus one, index of REDUCTIONS. PARAMETERS: their
-# place; of BATCH that of its running statistics. SAVED: the place of the factors of a norm, or -1. GRADIENT, BACK: the
-# places of the gradients of target and source.
+# callback, groups, size of a pool, row of the record, batches in running statistics, number of a Dropout. MORE: bands
+# of a product, centred or not, counts dead features or not, accumulator of the last record plus one, index of
+# REDUCTIONS. PARAMETERS: their place; of BATCH that of its running statistics. SAVED: the place of a mask, or of the
+# factors of a norm, or -1. GRADIENT, BACK: the places of the gradients of target and source.
 CODE, SOURCE, TARGET, OTHER, FAN_IN, UNITS, ARGUMENT, MORE, PARAMETERS, SAVED, GRADIENT, BACK = range(12)
 
 _BANDS = 4  # leaves 5/8 of the product of a triangle
@@ -70,12 +71,15 @@ class Layout(NamedTuple):
         Whether all that the way back reads is kept.
     affine : bool
         Whether scale and shift of norms are parameters; otherwise they are the constants of the layer.
+    dropout : bool
+        Whether Dropout acts, on a tape.
     """
 
     records: bool = True
     own: bool = False
     tape: bool = False
     affine: bool = False
+    dropout: bool = False
 
 
 class Place(NamedTuple):
@@ -133,9 +137,10 @@ def compile_network(
     ``batch``: samples per BatchNorm statistic; the first ``training`` samples are training batches. ``layout``: a
     :class:`Layout`, by default the one of a plain forward run.
     """
-    steps = network.steps(features)
+    layout = layout or Layout()
+    steps = network.steps(features, training=layout.dropout)
     names = ("input", *(step.name for step in flatten(steps)))
-    compiler = _Compiler(names, (samples, batch), readouts, columns or features, explicit, layout or Layout())
+    compiler = _Compiler(names, (samples, batch), readouts, columns or features, explicit, layout)
     if columns and len(steps) > 1:
         compiler.bands = min(_BANDS, samples)
     compiler.compile(steps)
@@ -185,7 +190,7 @@ class _Compiler:
         self.lines, self.calls, self.places = [], [], []
         self.slot, self.held, self.fixed = 0, [0], False
         self.sizes = [columns]
-        self.records = self.run = self.parameters = self.running = self.frame = 0
+        self.records = self.run = self.parameters = self.running = self.frame = self.dropouts = 0
         self.bands = 1
         self.dead_row = None
 
@@ -373,6 +378,12 @@ class _Compiler:
         more = REDUCTIONS.index(layer.reduction)
         self._emit(POOL, units, units, source=source, argument=layer.size, more=more)
 
+    def _dropout(self, step):
+        source, saved = self._move(step.units), self._saved(step.units * self.samples)
+        ints = {"argument": self.dropouts, "saved": saved}
+        self._emit(DROPOUT, step.units, step.units, (step.layer.rate,), source=source, **ints)
+        self.dropouts += 1
+
     def _residual(self, step):
         stream, units = self.slot, step.units
         self.held.append(stream)
@@ -392,5 +403,6 @@ EMIT = {
     RMSNorm: _Compiler._norm,
     GroupNorm: _Compiler._norm,
     FeaturePool: _Compiler._pool,
+    Dropout: _Compiler._dropout,
     Residual: _Compiler._residual,
 }

@@ -111,6 +111,9 @@ def train(
     -----
     A network whose loss is no longer finite stops; its later notes are NaN, see ``History.diverged``.
 
+    :class:`ibtheory.Dropout` acts on the batches that the networks learn from. Notes are taken of the networks without
+    it, except for gradient_norm, which is of that batch.
+
     Examples
     --------
     >>> import ibtheory as ib
@@ -297,7 +300,7 @@ def _history(lesson, data, held, networks, notes):
         with np.errstate(invalid="ignore", divide="ignore"):
             arrays[f"{prefix}recall"] = np.where(missing, np.nan, hits / sizes)
         arrays[f"{prefix}class_fractions"] = np.where(missing, np.nan, counts / len(labels))
-    if lesson.batch < data.samples:
+    if lesson.batch < data.samples or lesson.dropout:
         joined["loss_rise"] = _first_rise(joined["loss"], lesson.times)
     return History(
         network=lesson.network,

@@ -9,6 +9,8 @@ import ibtheory as ib
 from ibtheory import optimizers
 from ibtheory.layers import Activation, BatchNorm, Dense, GroupNorm, LayerNorm, Network, Residual, RMSNorm
 from ibtheory.simulation import lessons, random
+from ibtheory.simulation.ops import masks
+from ibtheory.simulation.program import CODE, DROPOUT, SAVED, UNITS
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -49,7 +51,7 @@ def parameters_of(values, program, net):
     for place in program.places:
         if place.kind != "zero":
             found[names.index(place.layer), place.kind] = values[place.start : place.stop].copy()
-    steps = ib.layers.flatten(net.steps(FEATURES))
+    steps = ib.layers.flatten(net.steps(FEATURES, training=True))
     for number, step in enumerate(steps):
         if isinstance(step.layer, Dense):
             flat = found[number, "weights"]
@@ -74,16 +76,27 @@ def check(net, name="sgd", *, loss="cross_entropy", batch=None, affine=False, we
     start = parameters_of(worker.trainer.start, worker.program, net)
     model = reference.Model(net.to_dict(), start, affine=affine)
     weights = np.ones(net.classes) if weights is None else weights
-    options = {"loss": loss, "weights": weights, "clip": clip, "factors": factors}
+    options = {"loss": loss, "weights": weights, "clip": clip, "factors": factors, "masks": masks_of(worker)}
     optimizer = theirs(list(model.values.values()))
     losses = reference.train(model, data.X, y, optimizer=optimizer, batches=orders(batch), **options)
-    if batch is None:
+    if batch is None and not options["masks"][0]:
         np.testing.assert_allclose(h.loss[0, :-1], losses, rtol=tolerance)
     end = parameters_of(worker.parameters, worker.program, net)
     for key, value in model.values.items():
         value = value.detach().numpy()
         np.testing.assert_allclose(end[key], value, rtol=tolerance, atol=tolerance * np.abs(value).max(), err_msg=key)
     return h, model, held, weights
+
+
+def masks_of(worker):
+    """Masks of every step, one (samples, units) for every Dropout."""
+    tables, work, found = worker.trainer.tables[0], worker.trainer.works[0], []
+    rows = [row for row in tables.operations if row[CODE] == DROPOUT]
+    spans = [(row[SAVED], row[SAVED] + tables.samples * row[UNITS], row[UNITS]) for row in rows]
+    for step in range(STEPS):
+        masks.draw(tables, work, np.uint64(5), 0, step)
+        found.append([work.space[start:stop].reshape(-1, units).copy() for start, stop, units in spans])
+    return found
 
 
 def orders(batch):
@@ -136,6 +149,17 @@ def test_every_loss(loss, classes):
 def test_batches_schedule_and_clipping():
     factors = optimizers.warm_up(STEPS, 5, optimizers.cosine(STEPS - 5))
     check(ib.mlp(WIDTH, 2, 3, norm="batch", epsilon=1e-5), "momentum", batch=6, factors=factors, clip=0.5)
+
+
+@pytest.mark.parametrize("batch", [None, 6])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_dropout_with_the_same_masks(norm, batch):
+    net = ib.mlp(WIDTH, 2, 3, norm=norm, epsilon=1e-5, placement="before", dropout=0.3)
+    h, model, held, weights = check(net, "momentum", batch=batch, statistics="running")
+    with torch.no_grad():
+        logits = model(torch.tensor(held.X), training=False)
+    expected = reference.loss_of("cross_entropy", logits, torch.tensor(held.y), weights).item()
+    assert h.held_out_loss[0, -1] == pytest.approx(expected, rel=1e-9)
 
 
 def test_residuals():
