@@ -73,6 +73,8 @@ class Layout(NamedTuple):
         Whether scale and shift of norms are parameters; otherwise they are the constants of the layer.
     dropout : bool
         Whether Dropout acts, on a tape.
+    apart : bool
+        Whether the gradient of every dense layer has its own place on a tape and is still there at the end.
     """
 
     records: bool = True
@@ -80,6 +82,7 @@ class Layout(NamedTuple):
     tape: bool = False
     affine: bool = False
     dropout: bool = False
+    apart: bool = False
 
 
 class Place(NamedTuple):
@@ -204,7 +207,10 @@ class _Compiler:
         self._record(steps[-1], steps[-1].units * self.readouts)
 
     def gradients(self, operations):
-        """Slots of the gradients of (target, source) of all operations: two per depth of residuals, in turn."""
+        """Slots of the gradients of (target, source) of all operations: two per depth of residuals, in turn.
+
+        Where they are to stay apart, a new one behind every matrix product and for every branch.
+        """
         slots, known, waiting = np.zeros((len(operations), 2), np.int64), {}, []
         if not self.layout.tape:
             return slots
@@ -213,10 +219,10 @@ class _Compiler:
             code, fan_in, units = operations[k, [CODE, FAN_IN, UNITS]]
             slots[k, 0] = self._gradient(known, current, units)
             if code in (DENSE, READOUT):
-                turn = 1 - turn
+                turn = k if self.layout.apart else 1 - turn
             elif code == ADD:
                 waiting.append((level, turn))
-                level, turn = level + 1, 0
+                level, turn = level + 1, k if self.layout.apart else 0
             elif code == FORK:
                 level, turn = waiting.pop()
             current = level, turn

@@ -49,7 +49,6 @@ class Differentiated:
 
     def run(self, residual, values=None):
         """Draw, or take ``values`` of all parameters; forward and backward."""
-        spans = [(p.start, p.stop) for p in self.program.places if p.kind == "weights"]
         out = machine.outcome(self.program, 1, max(2, self.outputs)), probe.probed(self.program, 1)
         given = NOTHING.astype(self.dtype)
         if values is not None:
@@ -58,10 +57,10 @@ class Differentiated:
             for place in self.program.places:  # scale and shift are not drawn
                 if place not in drawn:
                     self.parameters[place.start : place.stop] = values[place.start : place.stop]
-        memory = self.work, self.back, np.array(spans, np.int64)
+        asked = probe.Question(np.asarray(residual, self.dtype).ravel(), True, -1, 0)
+        memory = probe.memory(self.program, self.work, self.back, asked)
         self.work.space[: self.X.size] = self.X.ravel()
-        residual = np.asarray(residual, self.dtype).ravel()
-        probe.run(self.tables, np.uint64(3), 0, self.addresses, given, residual, memory, out)
+        probe.run(self.tables, np.uint64(3), 0, self.addresses, given, asked, memory, out)
         assert not any(call.failures for call in self.calls)
         return out[1]
 
