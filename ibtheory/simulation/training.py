@@ -81,7 +81,8 @@ def train(
     statistics : {"batch", "train", "running"}
         What BatchNorm uses when the networks are evaluated. "batch": the statistics of the samples evaluated, as
         :func:`simulate` does. "train": for held-out samples those of all training samples. "running": for all samples
-        running means with momentum 0.1 over the steps so far, from mean 0 and variance 1 (torch's evaluation mode).
+        running means with momentum 0.1 over the steps so far, from mean 0 and variance 1, variances with B - 1 in
+        their denominator (torch's evaluation mode).
     record : sequence of int, optional
         Steps at which notes are taken. Default: 0 to 8, then about logarithmic, and the last.
     seed : int

@@ -175,3 +175,30 @@ def test_running_statistics_are_those_of_torch():
         logits = model(torch.tensor(held.X), training=False)
     expected = reference.loss_of("cross_entropy", logits, torch.tensor(held.y), weights).item()
     assert h.held_out_loss[0, -1] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("batch", [None, 5])
+def test_running_statistics_are_those_of_torchs_own_batch_norm(batch):
+    # mean, and the variance with B - 1 in its denominator, momentum 0.1: torch.nn.BatchNorm1d, then its eval()
+    net = ib.mlp(WIDTH, 2, 3, norm="batch", placement="before", activation="tanh", epsilon=1e-5)
+    rng = np.random.default_rng(0)
+    data, held = (ib.Dataset(rng.normal(size=(SAMPLES, FEATURES)), rng.integers(0, 3, SAMPLES)) for _ in range(2))
+    options = {"optimizer": ib.SGD(0.05), "batch": batch, "held_out": held, "statistics": "running", "seed": 5}
+    h = ib.train(net, data, networks=1, steps=STEPS, dtype="float64", executor=Here(), **options)
+    worker = lessons._local.worker
+    start = parameters_of(worker.trainer.start, worker.program, net)
+    linear = [torch.nn.Linear(*W.shape, bias=False, dtype=torch.float64) for W in start.values()]
+    for layer, W in zip(linear, start.values(), strict=True):
+        layer.weight.data = torch.tensor(W.T.copy())
+    norms = [torch.nn.BatchNorm1d(WIDTH, affine=False, dtype=torch.float64) for _ in range(2)]
+    tanh = torch.nn.Tanh()
+    model = torch.nn.Sequential(linear[0], norms[0], tanh, linear[1], norms[1], tanh, linear[2])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    X, y = torch.tensor(data.X), torch.tensor(data.y)
+    for rows in orders(batch):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(X[rows]), y[rows]).backward()
+        optimizer.step()
+    model.eval()
+    evaluated = torch.nn.functional.cross_entropy(model(torch.tensor(held.X)), torch.tensor(held.y)).item()
+    assert h.held_out_loss[0, -1] == pytest.approx(evaluated, rel=1e-9)
