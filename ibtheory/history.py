@@ -6,9 +6,9 @@ from typing import final
 import numpy as np
 
 from ibtheory import _check
+from ibtheory._saved import Saved
 from ibtheory.inputs import Dataset
 from ibtheory.layers import Network
-from ibtheory.results import _Saved
 
 __all__ = ["History"]
 
@@ -21,7 +21,7 @@ _PER_NETWORK = (
 
 @final
 @dataclass(frozen=True, eq=False)
-class History(_Saved):
+class History(Saved):
     """The training of an ensemble of networks; made by :func:`ibtheory.train`.
 
     Attributes

@@ -21,6 +21,7 @@ FLOORS = [
     ["layers", "gaussian", "_files"],
     ["fractions", "output"],
     ["zoo", "inputs", "groups"],
+    ["_saved"],
     ["results"],
     ["history", "store"],
     ["theory", "simulation", "symbolic"],
