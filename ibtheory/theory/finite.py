@@ -45,14 +45,14 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
     if batch and moments.exchangeable and len(moments.mean) > 1:
         notes.append("the terms of order 1/width do not cover BatchNorm over groups; predicted at infinite width")
         return replicas
-    if any(step.layer.distribution == "uniform" for step in steps if isinstance(step.layer, Dense)):
-        notes.append(
-            "the terms of order 1/width are those of normal weights; the fourth cumulant of uniform ones adds smaller "
-            "terms of the same order"
-        )
     kernel, first, second = _pairs(moments, steps[0].fan_in, seed)
     trace = batchwidth.Trace([state for _, state in tape], first, second, slice(None), {})
     labels, shares = groups.labels_of(moments, tape[0][1].data), groups.label_shares(tape[0][1].data)
+    if any(step.layer.distribution == "uniform" for step in steps if isinstance(step.layer, Dense)):
+        notes.append(
+            "the terms of order 1/width are those of normal weights; the fourth cumulant of uniform ones adds "
+            "others of the same order"
+        )
     corrections = []
     for weights, chosen in _parts(moments, len(first)):
         part = Kernel(kernel.value[chosen], kernel.shift[chosen], kernel.cov[chosen])
