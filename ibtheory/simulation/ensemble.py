@@ -128,7 +128,7 @@ def simulate(
     size = _batch(batch, data.samples)
     _check_back(gradients, tangent, net, data.features)
     with _blas.one_thread():
-        task, given = _prepare(net, data, size, readouts, seed, dtype, parameters, (gradients, tangent))
+        task, given = _prepare(net, data, size, readouts, seed, dtype, parameters, gradients, tangent)
         networks = _count(networks, given)
         kept = None if store is None else Store(store, _description(task, given))
         blocks = execution.ranges(networks, _block(task, stored=kept is not None))
@@ -188,7 +188,7 @@ def _description(task, given):
     }
 
 
-def _prepare(net, data, batch, readouts, seed, dtype, parameters, back):
+def _prepare(net, data, batch, readouts, seed, dtype, parameters, gradients, tangent=None):
     """The task, and explicit parameters flattened (or None)."""
     X, given, triangular = data.X, None, False
     if parameters is not None:
@@ -203,7 +203,7 @@ def _prepare(net, data, batch, readouts, seed, dtype, parameters, back):
     X = np.ascontiguousarray(np.concatenate([X[:training], X]), dtype)
     _, groups = label_groups(data.y, data.samples)
     names = (net, X, groups, data.features, batch, 1, seed, secrets.token_hex(8), triangular, given is not None)
-    task = Task(*names, training, *back)
+    task = Task(*names, training=training, gradients=gradients, tangent=tangent)
     if readouts == "auto":
         readouts = _auto_readouts(task)
     readouts = _check.integer("readouts", readouts, 1, hint='Or "auto".')
