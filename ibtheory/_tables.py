@@ -17,9 +17,6 @@ COMPARISON_ROW = np.dtype(
 )
 
 
-_KERNEL = np.dtype([(f"{name}{end}", "f8") for name in (*_MOMENTS[:3], "lambda_max") for end in ("", "_error")])
-
-
 def _table(names, dtype):
     table = np.full(len(names), np.nan, dtype=dtype)
     table["name"] = names
@@ -44,15 +41,6 @@ def ensemble_table(names):
     :math:`|\\partial (L/N) / \\partial W|^2` of a dense layer.
     """
     return _table(names, _ENSEMBLE_LAYER)
-
-
-def tangent_table(means, errors):
-    """Structured array () of estimates of a tangent kernel: same, cross, gap, lambda_max, each with name_error.
-
-    >>> tangent_table([3, 1, 2, 5], [0.1, 0.1, 0.1, 0.1])["cross"].item()
-    1.0
-    """
-    return np.array(tuple(np.stack([means, errors], axis=1).ravel()), _KERNEL)
 
 
 class DepthLimit(NamedTuple):

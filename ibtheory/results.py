@@ -175,9 +175,9 @@ class Ensemble(Saved):
         same, cross, gap, mean of each network; None for a summary.
     per_layer_gradient : (networks, layers, 3) array or None
         gradient, gradient_cross, weight_gradient of each network; None without ``gradients``, or for a summary.
-    tangent : structured array () or None
-        Mean over networks and its error of a tangent kernel: same, its mean over samples; cross, over pairs of
-        distinct samples; gap, their difference; lambda_max, the largest eigenvalue. None without ``tangent``.
+    tangent : dict or None
+        Means over networks of a tangent kernel, each with name_error: same, its mean over samples; cross, over pairs
+        of distinct samples; gap, their difference; lambda_max, the largest eigenvalue. None without ``tangent``.
     per_network_tangent : (networks, 4) array or None
         The four of each network; None for a summary.
     agreement : (networks,) array
@@ -226,7 +226,7 @@ class Ensemble(Saved):
     per_layer: np.ndarray | None
     agreement: np.ndarray | None
     per_layer_gradient: np.ndarray | None = None
-    tangent: np.ndarray | None = None
+    tangent: dict | None = None
     per_network_tangent: np.ndarray | None = None
 
     @property

@@ -16,8 +16,9 @@ from ibtheory.simulation.ops.product import gemm_address
 from ibtheory.simulation.program import Layout, compile_network
 from ibtheory.simulation.random import SLACK
 
-# What a block hands over when gradients or a tangent kernel are asked for; tangent (networks, 4): see kernel_numbers.
+# What a block hands over when gradients or a tangent kernel are asked for; tangent (networks, 4): KERNEL_NUMBERS.
 Probed = namedtuple("Probed", (*machine.Outcome._fields, "gradients", "weight_gradients", "tangent"))
+KERNEL_NUMBERS = ("same", "cross", "gap", "lambda_max")
 
 _local = threading.local()
 _MARGIN = 1e8  # above the smallest normal number, so that squares of differences keep their precision
@@ -131,7 +132,7 @@ def _probe(worker, task, first, given, outcome):
 
 
 def kernel_numbers(theta):
-    """(same, cross, gap, lambda_max) of a flat kernel: means over samples and over pairs, largest eigenvalue."""
+    """KERNEL_NUMBERS of a flat kernel: means over samples, over pairs, their difference, largest eigenvalue."""
     samples = math.isqrt(theta.size)
     theta = theta.reshape(samples, samples)
     same = np.trace(theta) / samples

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from ibtheory import _blas, _check
-from ibtheory._tables import tangent_table
 from ibtheory.groups import label_groups
 from ibtheory.inputs import Dataset, check_inputs
 from ibtheory.layers import Activation, BatchNorm, Dense, Network, flatten
 from ibtheory.results import Ensemble, ensemble_table
 from ibtheory.simulation import execution, probe, statistics
-from ibtheory.simulation.blocks import Task, run_block
+from ibtheory.simulation.blocks import KERNEL_NUMBERS, Task, run_block
 from ibtheory.simulation.machine import Outcome
 from ibtheory.simulation.parameters import flatten_parameters
 from ibtheory.simulation.program import compile_network
@@ -375,7 +374,10 @@ class _Collected:
         """What the ways back say of each network, and the tangent kernel."""
         task, found = self.task, {}
         if task.tangent is not None:
-            found["tangent"] = tangent_table(*self.tangent.estimates())
+            estimates = zip(KERNEL_NUMBERS, *self.tangent.estimates(), strict=True)
+            found["tangent"] = {}
+            for name, mean, error in estimates:
+                found["tangent"] |= {name: float(mean), f"{name}_error": float(error)}
         if self.more:
             gradients, tangents = (np.concatenate(arrays) for arrays in zip(*self.more, strict=True))
             by_layer = gradients.reshape(len(gradients), 3, -1).transpose(0, 2, 1)
