@@ -13,8 +13,10 @@ from ibtheory.layers import Network
 
 _FELT = 0.1  # excess kurtosis over the data from which tails are called heavy or light
 # large; the seed redraws them
-_HIDDEN = ("readout_fractions", "class_fractions", "dead", "agreement")
-_HIDDEN += ("per_layer", "per_layer_gradient", "per_network_tangent")
+_HIDDEN = (
+    *("readout_fractions", "class_fractions", "dead", "agreement"),
+    *("per_layer", "per_layer_gradient", "per_network_tangent"),
+)
 
 
 def plain(value):

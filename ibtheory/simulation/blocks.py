@@ -1,6 +1,5 @@
 """A block of networks as a task: picklable, the same bits wherever it runs."""
 
-import math
 import threading
 from collections import namedtuple
 from dataclasses import dataclass
@@ -11,9 +10,10 @@ from ibtheory import _blas
 from ibtheory.layers import Network
 from ibtheory.simulation import machine, probe
 from ibtheory.simulation.backward import gradients
+from ibtheory.simulation.layout import Layout
 from ibtheory.simulation.ops.callback import Callback
 from ibtheory.simulation.ops.product import gemm_address
-from ibtheory.simulation.program import Layout, compile_network
+from ibtheory.simulation.program import compile_network
 from ibtheory.simulation.random import SLACK
 
 # What a block hands over when gradients or a tangent kernel are asked for; tangent (networks, 4): KERNEL_NUMBERS.
@@ -127,14 +127,13 @@ def _probe(worker, task, first, given, outcome):
         out = tuple(type(whole)(*(array[part] for array in whole)) for whole in (outcome, probed))
         probe.run(*setting, first + start, worker.addresses, given[part], worker.asked, worker.memory, out)
         if task.tangent is not None and not outcome.stop[start]:
-            numbers[start] = kernel_numbers(worker.memory.theta)
+            numbers[start] = kernel_numbers(probe.kernel(worker.program, worker.memory, worker.addresses[0]))
     return Probed(*outcome, *probed, numbers)
 
 
 def kernel_numbers(theta):
-    """KERNEL_NUMBERS of a flat kernel: means over samples, over pairs, their difference, largest eigenvalue."""
-    samples = math.isqrt(theta.size)
-    theta = theta.reshape(samples, samples)
+    """KERNEL_NUMBERS of a kernel: means over samples, over pairs, their difference, largest eigenvalue."""
+    samples = len(theta)
     same = np.trace(theta) / samples
     cross = (theta.sum() - np.trace(theta)) / (samples * (samples - 1))
     return same, cross, same - cross, np.linalg.eigvalsh(theta)[-1]

@@ -9,9 +9,10 @@ from ibtheory import _blas, losses, optimizers
 from ibtheory.layers import Dropout, Network, flatten
 from ibtheory.simulation import backward, descent, machine, random
 from ibtheory.simulation.blocks import callbacks, raise_callback_failures
+from ibtheory.simulation.layout import Layout
 from ibtheory.simulation.ops import updates
 from ibtheory.simulation.ops.product import gemm_address
-from ibtheory.simulation.program import Layout, compile_network
+from ibtheory.simulation.program import compile_network
 
 _local = threading.local()
 

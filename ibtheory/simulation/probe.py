@@ -17,9 +17,9 @@ from ibtheory.simulation.program import BATCH, CODE, GRADIENT, UNITS
 Question = namedtuple("Question", "residual gradients output passes")
 
 # Memory of the way back. back: Gradients; weights (L, 2): spans of the weights of the dense layers; trained (S, 2): of
-# what the tangent kernel sums over; grams (2, samples^2), rows (samples, parameters): scratch of the tangent kernel;
-# theta (samples^2,) float64: that of the last network.
-Memory = namedtuple("Memory", "work back weights trained grams rows theta")
+# what the tangent kernel sums over; rows (samples, parameters): the gradient of the logit asked for of every sample, if
+# each has a way back of its own.
+Memory = namedtuple("Memory", "work back weights trained rows")
 
 # What a range of networks hands over besides an Outcome. layers (networks, rows, 4): same, cross, gap and mean of the
 # gradient of every layer; weights (networks, L): squared norms of the gradients of the weights of the dense layers.
@@ -53,16 +53,24 @@ def memory(program, work, back, asked):
     drawn = program.tables.numbers[program.tables.operations[:, CODE] < BATCH, 1:]
     biases = [span for span, std in zip(spans["bias"], drawn[drawn[:, 1] > 0, 0], strict=True) if std > 0]
     trained = np.array([*spans["weights"], *biases], np.int64)
-    size, kept = samples if asked.passes else 0, samples if asked.passes > 1 else 0
+    kept = samples if asked.passes > 1 else 0
     return Memory(
         work=work,
         back=back,
         weights=np.array(spans["weights"], np.int64),
         trained=trained,
-        grams=np.zeros((2, size**2), dtype),
         rows=np.zeros((kept, int(np.ptp(trained, axis=1).sum())), dtype),
-        theta=np.zeros(size**2),
     )
+
+
+def kernel(program, memory, address):
+    """The tangent kernel (samples, samples) of the network that was run last, float64."""
+    if len(memory.rows):
+        return (memory.rows @ memory.rows.T).astype(np.float64)
+    samples = program.tables.samples
+    grams, theta = np.empty((2, samples**2), memory.rows.dtype), np.zeros(samples**2)
+    tangent.add_layers(program.tables, address, memory.work, grams, theta)
+    return theta.reshape(samples, samples)
 
 
 @_jit.door()
@@ -92,11 +100,7 @@ def run(tables, seed, first, addresses, given, asked, memory, out):
             if turn == 0:
                 _note(back, memory.weights, probed, i)
             elif asked.passes > 1:
-                tangent.keep(back.parameters, memory.trained, memory.rows[turn - 1])
-        if asked.passes == 1:
-            tangent.from_layers(tables, addresses[0], work, memory.grams, memory.theta)
-        elif asked.passes > 1:
-            tangent.from_rows(addresses[0], memory.rows, memory.grams[0], memory.theta)
+                _keep(back.parameters, memory.trained, memory.rows[turn - 1])
 
 
 @_jit.inner()
@@ -110,11 +114,9 @@ def _residual(residual, slopes, units, work):
 @_jit.inner()
 def _pick(slopes, units, asked, sample):
     """1 at the output asked for: of one sample, or of all where one pass serves them."""
-    slopes[:] = 0
-    if asked.passes > 1:
-        slopes[sample * units + asked.output] = 1
-    else:
-        slopes[asked.output :: units] = 1
+    for row in range(slopes.size // units):
+        for j in range(units):
+            slopes[row * units + j] = j == asked.output and (row == sample or asked.passes == 1)
 
 
 @_jit.inner()
@@ -123,6 +125,16 @@ def _note(back, spans, probed, i):
         pointwise.copy(back.moments[row], probed.layers[i, row])
     for layer in range(spans.shape[0]):
         probed.weights[i, layer] = updates.square(back.parameters[spans[layer, 0] : spans[layer, 1]])
+
+
+@_jit.inner()
+def _keep(parameters, spans, row):
+    """Put the gradients with respect to the parameters of the ``spans`` side by side in ``row``."""
+    done = 0
+    for index in range(spans.shape[0]):
+        first, last = spans[index, 0], spans[index, 1]
+        pointwise.copy(parameters[first:last], row[done : done + last - first])
+        done += last - first
 
 
 @_jit.inner()

@@ -25,6 +25,7 @@ from ibtheory.layers import (
     RMSNorm,
     flatten,
 )
+from ibtheory.simulation.layout import Layout, Place
 from ibtheory.simulation.ops import orthogonal
 from ibtheory.simulation.random import SLACK
 
@@ -56,42 +57,6 @@ _KERNELS = {"activations.erf": ERF, "activations.tanh": TANH, "activations.gelu"
 Tables = namedtuple(
     "Tables", "operations numbers samples batch readouts outputs rows floor stop momentum running training"
 )
-
-
-class Layout(NamedTuple):
-    """What a program keeps.
-
-    Attributes
-    ----------
-    records : bool
-        Whether statistics of every layer are taken.
-    own : bool
-        Whether every layer has its own place for its parameters; otherwise each takes that of the one before.
-    tape : bool
-        Whether all that the way back reads is kept.
-    affine : bool
-        Whether scale and shift of norms are parameters; otherwise they are the constants of the layer.
-    dropout : bool
-        Whether Dropout acts, on a tape.
-    apart : bool
-        Whether the gradient of every dense layer has its own place on a tape and is still there at the end.
-    """
-
-    records: bool = True
-    own: bool = False
-    tape: bool = False
-    affine: bool = False
-    dropout: bool = False
-    apart: bool = False
-
-
-class Place(NamedTuple):
-    """Where the parameters of one layer stand: ``kind`` is "weights", "bias", "scale", "shift", or "zero"."""
-
-    layer: str
-    kind: str
-    start: int
-    stop: int
 
 
 class Program(NamedTuple):

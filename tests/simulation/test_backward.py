@@ -19,10 +19,11 @@ from ibtheory.layers import (
     RMSNorm,
 )
 from ibtheory.simulation import backward, machine, probe
+from ibtheory.simulation.layout import Layout
 from ibtheory.simulation.ops import masks
 from ibtheory.simulation.ops.callback import Callback
 from ibtheory.simulation.ops.product import gemm_address
-from ibtheory.simulation.program import BACK, TARGET, Layout, compile_network
+from ibtheory.simulation.program import BACK, TARGET, compile_network
 
 SAMPLES, FEATURES, WIDTH = 12, 6, 8
 NOTHING = np.zeros((0, 0))

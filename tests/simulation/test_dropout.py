@@ -5,8 +5,9 @@ import pytest
 
 import ibtheory as ib
 from ibtheory.simulation import machine
+from ibtheory.simulation.layout import Layout
 from ibtheory.simulation.ops import masks
-from ibtheory.simulation.program import CODE, DROPOUT, SAVED, UNITS, Layout, compile_network
+from ibtheory.simulation.program import CODE, DROPOUT, SAVED, UNITS, compile_network
 
 BAR = 5.0  # standard errors
 SAMPLES, WIDTH, RATE = 300, 50, 0.3
