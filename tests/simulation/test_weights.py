@@ -136,3 +136,14 @@ def test_the_terms_in_one_over_width_say_for_which_weights_they_are():
     assert any("those of normal weights" in note for note in uniform.notes)
     assert any("predicted at infinite width" in note for note in orthogonal_.notes)
     assert orthogonal_.gamma == ib.predict(ib.mlp(32, 2), x).gamma
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("distribution", ["uniform", "orthogonal"])
+def test_wide_networks_have_the_theory_of_normal_weights(distribution, activation):
+    net = ib.mlp(64, 2, 3, activation=activation, distribution=distribution, bias_variance=0.1)
+    data = ib.Dataset(ib.GaussianInputs(256).draw(50, 0)[0])
+    e, p = ib.simulate(net, data, networks=600, readouts=8, keep="summary"), ib.predict(net, data)
+    for name in ("same", "cross", "gap"):
+        room = BAR * e.layers[f"{name}_error"] + 2 / 64 * p.layers["same"]  # what is of order 1/width
+        assert (np.abs(e.layers[name] - p.layers[name])[1:] < room[1:]).all(), name
