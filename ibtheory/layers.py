@@ -50,7 +50,7 @@ class Dense(Data):
     Notes
     -----
     All three have the same theory at infinite width; the terms of order 1/width differ.
-    torch.nn.init.orthogonal_ leaves the rows of a wide matrix at length 1, their variance at 1/units.
+    ``torch.nn.init.orthogonal_`` leaves the rows of a wide matrix at length 1, their variance at 1/units.
 
     Examples
     --------
