@@ -8,6 +8,7 @@ _LAYERS = (
     "Activation",
     "BatchNorm",
     "Dense",
+    "Dropout",
     "FeaturePool",
     "GroupNorm",
     "LayerNorm",

@@ -12,7 +12,11 @@ from ibtheory import _check, plot, results
 from ibtheory.layers import Network
 
 _FELT = 0.1  # excess kurtosis over the data from which tails are called heavy or light
-_HIDDEN = ("readout_fractions", "class_fractions", "per_layer", "dead", "agreement")  # large; the seed redraws them
+# large; the seed redraws them
+_HIDDEN = (
+    *("readout_fractions", "class_fractions", "dead", "agreement"),
+    *("per_layer", "per_layer_gradient", "per_network_tangent"),
+)
 
 
 def plain(value):

@@ -13,7 +13,7 @@ import numpy as np
 from ibtheory import _files, reporting, zoo
 from ibtheory._version import __version__
 
-_ZOO = ("norm", "placement", "weight_variance", "bias_variance", "init")
+_ZOO = ("norm", "placement", "weight_variance", "bias_variance", "init", "distribution", "dropout")
 
 
 class _WrongUse(click.ClickException):
@@ -52,6 +52,7 @@ _NETWORK = _options(
     click.option("--weight-variance", type=float, default=2.0, show_default=True, help="sigma_w^2."),
     click.option("--bias-variance", type=float, default=0.0, show_default=True, help="sigma_b^2."),
     click.option("--init", help="he, lecun, xavier, torch or keras, instead of the variances."),
+    click.option("--distribution", help="Of the weights: normal, uniform or orthogonal."),
 )
 _NORM = _options(
     click.option("--norm", default="none", show_default=True, help="none, batch, layer, rms or group."),
@@ -107,6 +108,7 @@ def simulate(as_json, output, **options):
 @click.option("--optimizer", type=click.Choice(["sgd", "adam", "adamw"]), default="adam", show_default=True)
 @click.option("--learning-rate", type=float, default=1e-3, show_default=True)
 @click.option("--loss", default="cross_entropy", show_default=True, help="cross_entropy, mse or hinge.")
+@click.option("--dropout", type=float, default=0.0, show_default=True, help="Rate behind every activation.")
 @click.option("--held-out", type=int, help="Samples that are not trained on.")
 @click.option("--store", type=click.Path(path_type=Path), help="Folder to go on from after an interruption.")
 @_options(_SAVE, _JSON)
@@ -218,7 +220,7 @@ def _setting(options):
         options["depth"],
         reporting.classes_of(x, options["classes"]),
         activation=reporting.activation_of(options["activation"]),
-        **{name: options[name] for name in _ZOO},
+        **{name: options[name] for name in _ZOO if name in options},
     )
     samples = reporting.samples_of(x, options["samples"])
     return net, x, {"samples": samples, "batch": _batch(options["batch"]), "seed": options["seed"]}

@@ -6,9 +6,9 @@ from typing import final
 import numpy as np
 
 from ibtheory import _check
+from ibtheory._saved import Saved
 from ibtheory.inputs import Dataset
 from ibtheory.layers import Network
-from ibtheory.results import _Saved
 
 __all__ = ["History"]
 
@@ -21,7 +21,7 @@ _PER_NETWORK = (
 
 @final
 @dataclass(frozen=True, eq=False)
-class History(_Saved):
+class History(Saved):
     """The training of an ensemble of networks; made by :func:`ibtheory.train`.
 
     Attributes
@@ -46,8 +46,8 @@ class History(_Saved):
     distance, cosine : (networks, times) array
         Between all trained parameters and their start.
     loss_rise : (networks,) array
-        First step with a larger loss than one step before, inf if there is none; with smaller batches the first such
-        note.
+        First step with a larger loss than one step before, inf if there is none; with smaller batches or Dropout the
+        first such note.
     diverged : (networks,) array
         Step at which the loss was no longer finite, inf if it always was.
     """

@@ -4,17 +4,18 @@ Placement is the order of the layers and nothing else. ``repr`` of a network is 
 ``from ibtheory import *``), :meth:`Network.to_dict` is its JSON form.
 """
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass
 from typing import NamedTuple, final
 
-import numpy as np
-
 from ibtheory import _check, _plain, activations
+from ibtheory._layer import Data, value
+from ibtheory._norms import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 
 __all__ = [
     "Activation",
     "BatchNorm",
     "Dense",
+    "Dropout",
     "FeaturePool",
     "GroupNorm",
     "LayerNorm",
@@ -26,46 +27,9 @@ __all__ = [
 ]
 
 
-def _value(domain, default=MISSING):
-    return field(default=default, metadata={"domain": domain})
-
-
-def _epsilon():
-    return _value(_check.Real(0.0, hint="It is added to the variance."), 0.0)
-
-
-def _scale():
-    return _value(_check.Real(0.0, open_minimum=True, hint="A scale of 0 erases the layer."), 1.0)
-
-
-def _shift():
-    return _value(_check.Real(), 0.0)
-
-
-def _describe(layer):
-    """Code that rebuilds a layer: its class with every field that differs from the default."""
-    parts = []
-    for index, f in enumerate(fields(layer)):
-        value = getattr(layer, f.name)
-        if f.default is MISSING or value != f.default:
-            parts.append(repr(value) if index == 0 else f"{f.name}={value!r}")
-    return f"{type(layer).__name__}({', '.join(parts)})"
-
-
-class _Data:
-    """Shared by all layers: checked fields, a repr that rebuilds, nothing else."""
-
-    __slots__ = ()
-
-    def __post_init__(self):
-        _check.check_fields(self)
-
-    __repr__ = _describe
-
-
 @final
 @dataclass(frozen=True, repr=False)
-class Dense(_Data):
+class Dense(Data):
     """Affine map: weights of variance ``weight_variance`` / fan, biases of variance ``bias_variance``.
 
     Parameters
@@ -78,7 +42,15 @@ class Dense(_Data):
         What the weight variance is divided by: inputs, or the mean of inputs and outputs (Glorot).
     bias_scale : {"constant", "fan_in"}
         "fan_in" divides the bias variance by the number of inputs too (the default of torch.nn.Linear).
-    distribution : {"normal", "uniform"}
+    distribution : {"normal", "uniform", "orthogonal"}
+        Law of the weights, entries of that variance in each. "uniform": on an interval around 0, the biases too.
+        "orthogonal": sqrt(variance max(fan_in, units)) times columns that are orthonormal, or rows where there are
+        more units than inputs, uniform by Haar's measure; biases are normal.
+
+    Notes
+    -----
+    All three have the same theory at infinite width; the terms of order 1/width differ.
+    ``torch.nn.init.orthogonal_`` leaves the rows of a wide matrix at length 1, their variance at 1/units.
 
     Examples
     --------
@@ -88,12 +60,12 @@ class Dense(_Data):
     (2.0, 0.1)
     """
 
-    units: int = _value(_check.Integer(1, hint="A layer needs at least one unit."))
-    weight_variance: float = _value(_check.Real(0.0, hint="A variance is not negative."), 2.0)
-    bias_variance: float = _value(_check.Real(0.0, hint="A variance is not negative."), 0.0)
-    weight_scale: str = _value(_check.Choice(("fan_in", "fan_average")), "fan_in")
-    bias_scale: str = _value(_check.Choice(("constant", "fan_in")), "constant")
-    distribution: str = _value(_check.Choice(("normal", "uniform")), "normal")
+    units: int = value(_check.Integer(1, hint="A layer needs at least one unit."))
+    weight_variance: float = value(_check.Real(0.0, hint="A variance is not negative."), 2.0)
+    bias_variance: float = value(_check.Real(0.0, hint="A variance is not negative."), 0.0)
+    weight_scale: str = value(_check.Choice(("fan_in", "fan_average")), "fan_in")
+    bias_scale: str = value(_check.Choice(("constant", "fan_in")), "constant")
+    distribution: str = value(_check.Choice(("normal", "uniform", "orthogonal")), "normal")
 
     def variances(self, fan_in):
         """(fan_in times the variance of a weight, variance of a bias): sigma_w^2 and sigma_b^2 of the theory."""
@@ -104,7 +76,7 @@ class Dense(_Data):
 
 @final
 @dataclass(frozen=True, repr=False)
-class Activation(_Data):
+class Activation(Data):
     """An elementwise function, given by name or as a record of :mod:`ibtheory.activations`.
 
     Examples
@@ -121,106 +93,7 @@ class Activation(_Data):
 
 @final
 @dataclass(frozen=True, repr=False)
-class BatchNorm(_Data):
-    """Center and normalize each feature over the batch, then scale and shift.
-
-    Parameters
-    ----------
-    mode : {"batch", "running"}
-        "batch": statistics of the batch in hand (training mode). "running": running statistics (evaluation mode),
-        those of a fresh layer, mean 0 and variance 1, after ``batches`` training batches.
-    epsilon : float
-        Added to the variance. At 0, a feature without variance gives 0.
-    scale, shift : float
-        Affine parameters at initialization.
-    momentum : float or None
-        Weight of each training batch, above 0 and at most 1, as in torch.nn.BatchNorm1d:
-        running = (1 - momentum) running + momentum observed, the observed variance with B - 1 in its denominator.
-        None: the mean over all training batches so far.
-    batches : int
-        Training batches that the running statistics have seen, without a step of training in between; 0 makes
-        the layer the identity. They are the consecutive batches of the data, from the first again after the last.
-
-    Notes
-    -----
-    ``momentum`` and ``batches`` belong to mode "running".
-
-    References
-    ----------
-    Ioffe and Szegedy, arXiv:1502.03167.
-
-    Examples
-    --------
-    >>> weights, initial = BatchNorm("running", momentum=0.5, batches=2).running_weights()
-    >>> weights.tolist(), initial
-    ([0.25, 0.5], 0.25)
-    """
-
-    mode: str = _value(_check.Choice(("batch", "running")), "batch")
-    epsilon: float = _epsilon()
-    scale: float = _scale()
-    shift: float = _shift()
-    momentum: float | None = 0.1
-    batches: int = _value(_check.Integer(0, hint="0 are the running statistics of a fresh layer."), 0)
-
-    def __post_init__(self):
-        _check.check_fields(self)
-        if self.momentum is not None:
-            hint = "Or None: the mean over all training batches."
-            momentum = _check.real("BatchNorm.momentum", self.momentum, 0.0, 1.0, open_minimum=True, hint=hint)
-            object.__setattr__(self, "momentum", momentum)
-        if self.mode == "batch" and (self.batches or self.momentum != 0.1):
-            raise ValueError(
-                f"BatchNorm(momentum={self.momentum}, batches={self.batches}) in mode 'batch' has no running "
-                "statistics; say mode='running', or leave both out"
-            )
-
-    @property
-    def fresh(self):
-        """Whether its running statistics have seen no training batch: the layer is the identity."""
-        return self.mode == "running" and not self.batches
-
-    def running_weights(self):
-        """Weights of the training batches in the running statistics, (batches,), and that of mean 0 and variance 1."""
-        if self.momentum is None and self.batches:
-            return np.full(self.batches, 1 / self.batches), 0.0
-        past = 1.0 - (1.0 if self.momentum is None else self.momentum)
-        return (1.0 - past) * past ** np.arange(self.batches - 1.0, -1.0, -1.0), past**self.batches
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class LayerNorm(_Data):
-    """Center and normalize each sample over its features (Ba, Kiros and Hinton, arXiv:1607.06450)."""
-
-    epsilon: float = _epsilon()
-    scale: float = _scale()
-    shift: float = _shift()
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class RMSNorm(_Data):
-    """Divide each sample by its root mean square over features (Zhang and Sennrich, arXiv:1910.07467)."""
-
-    epsilon: float = _epsilon()
-    scale: float = _scale()
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class GroupNorm(_Data):
-    """LayerNorm within each of ``groups`` equal blocks of features (Wu and He, arXiv:1803.08494)."""
-
-    groups: int = _value(_check.Integer(1))
-    epsilon: float = _epsilon()
-    scale: float = _scale()
-    shift: float = _shift()
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class FeaturePool(_Data):
+class FeaturePool(Data):
     """Each block of ``size`` neighboring features is replaced by its largest, mean or smallest, ``size`` times over.
 
     The width is kept, as in the phase diagrams of Bassi et al., arXiv:2505.12096 (size 2).
@@ -237,8 +110,41 @@ class FeaturePool(_Data):
     Network((Dense(64), Activation(activations.relu), FeaturePool('max'), Dense(2)))
     """
 
-    reduction: str = _value(_check.Choice(("max", "average", "min")))
-    size: int = _value(_check.Integer(2, hint="A pool of one feature does nothing."), 2)
+    reduction: str = value(_check.Choice(("max", "average", "min")))
+    size: int = value(_check.Integer(2, hint="A pool of one feature does nothing."), 2)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Dropout(Data):
+    """While the network learns, each feature of each sample is 0 with probability ``rate``, else over 1 - ``rate``.
+
+    It acts in :func:`ibtheory.train` alone, on the batch of each step, with masks that follow from the seed, the
+    network, the step and the layer. Everywhere else, where predictions are made, it is the identity and no step of the
+    network: the untrained networks of ``predict`` and ``simulate`` are those without it.
+
+    Parameters
+    ----------
+    rate : float
+        At least 0, below 1.
+
+    References
+    ----------
+    Srivastava et al., JMLR 15 (2014); scaled while learning, as torch.nn.Dropout is.
+
+    Examples
+    --------
+    >>> net = Network((Dense(64), Activation("relu"), Dropout(0.1), Dense(2)))
+    >>> [len(net.steps(20, training=learning)) for learning in (False, True)]
+    [3, 4]
+    """
+
+    rate: float = value(_check.Real(0.0, 1.0, hint="Below 1: some features must be left."))
+
+    def __post_init__(self):
+        _check.check_fields(self)
+        if self.rate == 1.0:
+            raise ValueError("Dropout.rate must be below 1, got 1.0; some features must be left")
 
 
 def _layers(name, layers):
@@ -257,7 +163,7 @@ def _layers(name, layers):
 
 @final
 @dataclass(frozen=True, repr=False)
-class Residual(_Data):
+class Residual(Data):
     """The stream plus a branch of it: h + branch(h). The branch keeps the width."""
 
     branch: tuple
@@ -266,15 +172,17 @@ class Residual(_Data):
         object.__setattr__(self, "branch", _layers("Residual.branch", self.branch))
         if not self.branch:
             raise ValueError("Residual.branch is empty; give at least one layer")
+        if all(isinstance(layer, Dropout) for layer in self.branch):
+            raise ValueError("Residual.branch holds nothing but Dropout; give at least one other layer")
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class Repeat(_Data):
+class Repeat(Data):
     """A block of layers ``times`` times in a row (0 leaves it out), each with its own weights."""
 
     block: tuple
-    times: int = _value(_check.Integer(0, hint="0 leaves the block out."))
+    times: int = value(_check.Integer(0, hint="0 leaves the block out."))
 
     def __post_init__(self):
         object.__setattr__(self, "block", _layers("Repeat.block", self.block))
@@ -283,7 +191,7 @@ class Repeat(_Data):
 
 KINDS = {
     kind.__name__: kind
-    for kind in (Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool, Residual, Repeat)
+    for kind in (Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool, Dropout, Residual, Repeat)
 }
 
 
@@ -294,7 +202,7 @@ class Step(NamedTuple):
     ----------
     name : str
         Unique in the network, e.g. "dense 2"; the readout is "logits".
-    layer : Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool or Residual
+    layer : Dense, Activation, BatchNorm, LayerNorm, RMSNorm, GroupNorm, FeaturePool, Dropout or Residual
     fan_in, units : int
         Features that come in and go out.
     branch : tuple of Step
@@ -310,7 +218,7 @@ class Step(NamedTuple):
 
 @final
 @dataclass(frozen=True, repr=False)
-class Network(_Data):
+class Network(Data):
     """A network: layers in order, the last one the Dense readout whose outputs are the logits.
 
     Parameters
@@ -356,10 +264,13 @@ class Network(_Data):
         hidden = flatten(_unroll(self.layers, None, {})[0])[:-1]
         return min((step.units for step in hidden if isinstance(step.layer, Dense)), default=None)
 
-    def steps(self, features):
-        """The layers unrolled for inputs of ``features`` features, each a :class:`Step` with its name and sizes."""
+    def steps(self, features, *, training=False):
+        """The layers unrolled for inputs of ``features`` features, each a :class:`Step` with its name and sizes.
+
+        Dropout is among them with ``training`` only.
+        """
         features = _check.integer("features", features, 1)
-        steps, _ = _unroll(self.layers, features, {})
+        steps, _ = _unroll(self.layers, features, {}, training)
         return (*steps[:-1], steps[-1]._replace(name="logits"))
 
     def around_block(self, features):
@@ -390,18 +301,20 @@ class Network(_Data):
         return network
 
 
-def _unroll(layers, features, counts):
+def _unroll(layers, features, counts, training=False):
     """Steps of a sequence of layers, and the number of features that leave it (None: not known yet)."""
     steps = []
     for layer in layers:
+        if isinstance(layer, Dropout) and not training:
+            continue
         if isinstance(layer, Repeat):
             for _ in range(layer.times):
-                inner, features = _unroll(layer.block, features, counts)
+                inner, features = _unroll(layer.block, features, counts, training)
                 steps += inner
             continue
         branch, units = (), layer.units if isinstance(layer, Dense) else features
         if isinstance(layer, Residual):
-            branch, out = _unroll(layer.branch, features, counts)
+            branch, out = _unroll(layer.branch, features, counts, training)
             if features is not None and out != features:
                 raise ValueError(
                     f"a residual branch must keep the width: it receives {features} features and returns {out}; "
@@ -434,7 +347,8 @@ def _word(layer):
     if isinstance(layer, Activation):
         return layer.function.name
     words = {Dense: "dense", BatchNorm: "batch norm", LayerNorm: "layer norm", RMSNorm: "rms norm"}
-    return (words | {GroupNorm: "group norm", FeaturePool: "pool", Residual: "residual"})[type(layer)]
+    words |= {GroupNorm: "group norm", FeaturePool: "pool", Dropout: "dropout", Residual: "residual"}
+    return words[type(layer)]
 
 
 def flatten(steps):

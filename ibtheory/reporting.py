@@ -34,6 +34,7 @@ DEFAULTS = {
     "weight_variance": 2.0,
     "bias_variance": 0.0,
     "init": None,
+    "distribution": None,
     "networks": NETWORKS,
     "samples": None,
     "batch": "all",
@@ -128,7 +129,7 @@ def report(output="report", *, progress=False, **options):
     data : "digits", "gaussian", path of a .npz or .csv file, or inputs
     standardize : {"feature", "global", None}
         Of a file or the digits, as in :class:`ibtheory.Dataset`; ``offset`` too.
-    activation, width, depth, classes, weight_variance, bias_variance, init
+    activation, width, depth, classes, weight_variance, bias_variance, init, distribution
         As in :func:`ibtheory.mlp`; ReLU, 256, 5. Without ``classes``, as many as the data has labels, or 2.
     norms, placements : sequence of str
         The cells; "none" stands alone, every other norm is placed everywhere.
@@ -193,7 +194,7 @@ def _networks(options, x):
     norms = _words("norms", options["norms"], NORMS)
     placements = _words("placements", options["placements"], PLACEMENTS)
     classes = classes_of(x, options["classes"])
-    shared = {name: options[name] for name in ("weight_variance", "bias_variance", "init")}
+    shared = {name: options[name] for name in ("weight_variance", "bias_variance", "init", "distribution")}
     shared["activation"] = activation_of(options["activation"])
     networks = {}
     for norm in norms:

@@ -1,17 +1,13 @@
 """What readings hand over: Prediction, Ensemble, Comparison; saved as one .npz file and loaded without pickle."""
 
 import importlib
-import json
-from dataclasses import dataclass, field, fields
-from importlib import metadata
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
 
-from ibtheory import _files
+from ibtheory._saved import Saved, read, versions
 from ibtheory._tables import COMPARISON_ROW, DepthLimit, ensemble_table, layer_table
-from ibtheory._version import __version__
 from ibtheory.fractions import ClassFraction
 from ibtheory.groups import GroupFractions
 from ibtheory.inputs import Dataset
@@ -28,31 +24,13 @@ __all__ = [
     "layer_table",
     "load",
     "provenance",
+    "versions",
 ]
-
-
-class _Saved:
-    """Shared by all results: one file, plain arrays and a JSON text."""
-
-    __slots__ = ()
-
-    def save(self, path):
-        """Write to ``path`` (.npz by habit) at once or not at all; :func:`load` reads it back.
-
-        Raises
-        ------
-        ValueError
-            If the network holds a user's function that cannot be written as data.
-        """
-        arrays, description = _encode(self)
-        text = json.dumps(description, default=_plain).encode()
-        with _files.replacing(path) as file:
-            np.savez_compressed(file, description=np.frombuffer(text, np.uint8), **arrays)
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Prediction(_Saved):
+class Prediction(Saved):
     """What theory says of a network's initial state on some inputs; made by :func:`ibtheory.predict`.
 
     Attributes
@@ -155,7 +133,7 @@ class Prediction(_Saved):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Ensemble(_Saved):
+class Ensemble(Saved):
     """What simulated random networks do on concrete inputs; made by :func:`ibtheory.simulate`.
 
     The network is the sample unit of every standard error (``_error``); readouts of one network are a cluster.
@@ -199,6 +177,13 @@ class Ensemble(_Saved):
         Share of features that are constant over the data after the last hidden activation.
     per_layer : (networks, layers, 4) array or None
         same, cross, gap, mean of each network; None for a summary.
+    per_layer_gradient : (networks, layers, 3) array or None
+        gradient, gradient_cross, weight_gradient of each network; None without ``gradients``, or for a summary.
+    tangent : dict or None
+        Means over networks of a tangent kernel, each with name_error: same, its mean over samples; cross, over pairs
+        of distinct samples; gap, their difference; lambda_max, the largest eigenvalue. None without ``tangent``.
+    per_network_tangent : (networks, 4) array or None
+        The four of each network; None for a summary.
     agreement : (networks,) array
         Share of pairs of samples given the same class, mean over readouts.
     """
@@ -244,6 +229,9 @@ class Ensemble(_Saved):
     dead: np.ndarray | None
     per_layer: np.ndarray | None
     agreement: np.ndarray | None
+    per_layer_gradient: np.ndarray | None = None
+    tangent: dict | None = None
+    per_network_tangent: np.ndarray | None = None
 
     @property
     def unbiased_max(self):
@@ -274,7 +262,7 @@ class Ensemble(_Saved):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Comparison(_Saved):
+class Comparison(Saved):
     """Theory against simulation, quantity by quantity; made by :func:`ibtheory.compare`.
 
     Attributes
@@ -356,30 +344,6 @@ def _kind(name):
     return KINDS.get(name)
 
 
-def _encode(result):
-    """(arrays by name, JSON-able rest) of a result."""
-    arrays, values = {}, {}
-    for f in fields(result):
-        value = getattr(result, f.name)
-        if f.name == "class_fraction":
-            continue  # the law follows from gamma_effective and classes
-        if isinstance(value, np.ndarray):
-            arrays[f.name] = value
-        elif isinstance(value, Dataset):
-            arrays["inputs_X"] = value.X
-            if value.y is not None:
-                arrays["inputs_y"] = value.y
-        else:
-            values[f.name] = value.to_dict() if isinstance(value, Network | GroupFractions | Output) else value
-    return arrays, {"kind": type(result).__name__, "values": values, "versions": versions()}
-
-
-def _plain(value):
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r} cannot be written as JSON")
-
-
 def _decode(description, arrays):
     kind = _kind(description["kind"])
     values = description["values"] | arrays
@@ -395,11 +359,6 @@ def _decode(description, arrays):
     return kind(**values)
 
 
-def versions():
-    """Versions of the software that shapes a result."""
-    return {"ibtheory": __version__} | {name: metadata.version(name) for name in ("numpy", "numba")}
-
-
 def load(path):
     """The Prediction, Ensemble or Comparison that was saved at ``path``; nothing pickled is ever read.
 
@@ -410,7 +369,7 @@ def load(path):
     ValueError
         If the file is damaged or was not written by ``save``.
     """
-    description, arrays = _read(path)
+    description, arrays = read(path, _kind)
     try:
         return _decode(description, arrays)
     except (KeyError, TypeError, ValueError) as error:
@@ -419,7 +378,7 @@ def load(path):
 
 def provenance(path):
     """How a saved result came about: a dict with kind, network, seed and versions."""
-    description, _ = _read(path)
+    description, _ = read(path, _kind)
     values = description["values"]
     return {
         "kind": description["kind"],
@@ -427,18 +386,3 @@ def provenance(path):
         "seed": values.get("seed"),
         "versions": description["versions"],
     }
-
-
-def _read(path):
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    foreign = f"{path} was not written by ibtheory, or is damaged; give a file written by save()"
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        description = json.loads(arrays.pop("description").tobytes())
-    except Exception as error:  # zipfile, zlib, numpy, json: each raises its own on a foreign or damaged file
-        raise ValueError(foreign) from error
-    if not isinstance(description, dict) or not _kind(description.get("kind")):
-        raise ValueError(foreign)
-    return description, arrays

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ibtheory import _files
-from ibtheory.results import versions
+from ibtheory._saved import versions
 
 __all__ = ["Store"]
 

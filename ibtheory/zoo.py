@@ -5,6 +5,7 @@ from ibtheory.layers import (
     Activation,
     BatchNorm,
     Dense,
+    Dropout,
     GroupNorm,
     LayerNorm,
     Network,
@@ -42,6 +43,8 @@ def mlp(
     bias_variance=0.0,
     epsilon=0.0,
     init=None,
+    distribution=None,
+    dropout=0.0,
 ):
     """A multilayer perceptron: ``depth`` hidden blocks and a Dense readout.
 
@@ -67,7 +70,13 @@ def mlp(
     epsilon : float
         Of the norms.
     init : {"he", "lecun", "xavier", "torch", "keras"}, optional
-        The default of a framework, instead of explicit variances; "torch" and "keras" bring their epsilon too.
+        A framework's start, instead of explicit variances. "he": variance 2 / fan_in; "lecun": 1 / fan_in; "xavier":
+        2 / (fan_in + units). "torch", the default of torch.nn.Linear: weights and biases uniform with variance
+        1 / (3 fan_in), epsilon 1e-5. "keras", the default of keras.layers.Dense: as "xavier" but uniform, epsilon 1e-3.
+    distribution : {"normal", "uniform", "orthogonal"}, optional
+        Law of the weights, see :class:`Dense`. Default: that of ``init``, or "normal".
+    dropout : float
+        Rate of a :class:`Dropout` right behind every activation; it acts in training alone.
 
     Returns
     -------
@@ -94,8 +103,10 @@ def mlp(
         if (weight_variance, bias_variance) != (2.0, 0.0):
             raise ValueError(f"init={init!r} sets the variances; leave out weight_variance and bias_variance, or init")
         dense, init_epsilon = _INITS[init]
+    if distribution is not None:
+        dense = {**dense, "distribution": distribution}
     norms = _norm_layers(norm, width, epsilon or init_epsilon)
-    act = (Activation(activation),)
+    act = (Activation(activation), *((Dropout(dropout),) if dropout else ()))
     order = {"before": norms + act, "after": act + norms, "both": norms + act + norms}[placement]
     return Network((Repeat((Dense(width, **dense), *order), depth), Dense(classes, **dense)))
 

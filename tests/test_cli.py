@@ -39,6 +39,13 @@ def test_activation_with_arguments():
     assert "activations.leaky_relu(0.1)" in json.dumps(data["network"])
 
 
+def test_distribution_of_weights():
+    arguments = ["simulate", *SMALL, "--networks", "6", "--json"]
+    said_of = [json.loads(said(*arguments, "--distribution", word)) for word in ("normal", "orthogonal")]
+    assert [data["network"]["layers"][-1]["distribution"] for data in said_of] == ["normal", "orthogonal"]
+    assert said_of[0]["gamma"] != said_of[1]["gamma"]
+
+
 def test_simulate_and_seed():
     arguments = ["simulate", *SMALL, "--networks", "6", "--json"]
     one, two, other = said(*arguments), said(*arguments), said(*arguments, "--seed", "1")
@@ -55,6 +62,7 @@ def test_train(tmp_path):
     text = said(*arguments, "--held-out", "10", "--output", tmp_path / "history.npz")
     assert "worst recall, held out, median" in text
     assert results.load(tmp_path / "history.npz").steps[-1] == 20
+    assert said(*arguments, "--dropout", "0.5") != said(*arguments)
     data = json.loads(said(*arguments, "--batch", "10", "--json"))
     assert (data["batch"], data["samples"], data["optimizer"][:8]) == (10, 40, "SGD(lear")
     assert run(*arguments, "--optimizer", "rmsprop").exit_code == 2

@@ -15,12 +15,13 @@ ROOT = Path(ib.__file__).parent
 # from the bottom to the top; a module may import modules of lower floors, and of its own package
 FLOORS = [
     ["_version", "_check", "_canvas", "_tables"],
-    ["_closed", "_jit", "_blas", "_quadrature", "_data"],
-    ["activations", "_math", "_moments", "losses", "optimizers"],
+    ["_closed", "_jit", "_blas", "_quadrature", "_data", "_layer"],
+    ["activations", "_math", "_moments", "_norms", "losses", "optimizers"],
     ["_plain"],
     ["layers", "gaussian", "_files"],
     ["fractions", "output"],
     ["zoo", "inputs", "groups"],
+    ["_saved"],
     ["results"],
     ["history", "store"],
     ["theory", "simulation", "symbolic"],
@@ -127,11 +128,11 @@ def test_functions_fit_a_screen_and_files_are_one_concept():
 
 PUBLIC = [
     "Activation", "Adam", "AdamW", "BatchNorm", "Blobs", "ClassFraction", "Comparison", "CriticalLine", "Dataset",
-    "Dense", "DepthScales", "Diagnosis", "Ensemble", "FeaturePool", "GaussianInputs", "GroupFractions", "GroupNorm",
-    "History", "LayerNorm", "Network", "PhaseDiagram", "Prediction", "RMSNorm", "Repeat", "Residual", "SGD",
-    "__version__", "activations", "compare", "critical_line", "depth_scales", "diagnose", "fractions", "gaussian",
-    "gradient_factor", "inputs", "layers", "load", "load_digits", "losses", "mlp", "optimizers", "phase_diagram",
-    "plot", "predict", "report", "results", "simulate", "symbolic", "train",
+    "Dense", "DepthScales", "Diagnosis", "Dropout", "Ensemble", "FeaturePool", "GaussianInputs", "GroupFractions",
+    "GroupNorm", "History", "LayerNorm", "Network", "PhaseDiagram", "Prediction", "RMSNorm", "Repeat", "Residual",
+    "SGD", "__version__", "activations", "compare", "critical_line", "depth_scales", "diagnose", "fractions",
+    "gaussian", "gradient_factor", "inputs", "layers", "load", "load_digits", "losses", "mlp", "optimizers",
+    "phase_diagram", "plot", "predict", "report", "results", "simulate", "symbolic", "train",
 ]  # fmt: skip
 
 

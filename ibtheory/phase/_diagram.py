@@ -5,7 +5,7 @@ from typing import final
 
 import numpy as np
 
-from ibtheory import results
+from ibtheory._saved import Saved
 from ibtheory.layers import Network
 from ibtheory.phase._scales import PHASES, network_of, table_of, variances_of
 from ibtheory.theory import fixed
@@ -13,7 +13,7 @@ from ibtheory.theory import fixed
 
 @final
 @dataclass(frozen=True, eq=False)
-class PhaseDiagram(results._Saved):
+class PhaseDiagram(Saved):
     """The plane of weight and bias variance; made by :func:`phase_diagram`, saved by ``save``, read by ``ib.load``.
 
     Attributes

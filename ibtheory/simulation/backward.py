@@ -21,6 +21,7 @@ from ibtheory.simulation.program import (
     CODE,
     COLUMNS,
     DENSE,
+    DROPOUT,
     ERF,
     FAN_IN,
     FORK,
@@ -193,6 +194,9 @@ def _apply(tables, k, work, back, first, g):
         pointwise.gelu_back(g, x)
     elif code == POOL:
         pointwise.pool_back(g, x, operation[ARGUMENT], operation[MORE])
+    elif code == DROPOUT:
+        start = operation[SAVED] + first * units
+        pointwise.multiply(g, work.space[start : start + g.size])
     elif code == AFFINE:
         pointwise.affine(g, kind(numbers[0]), kind(0))
     elif code == SCALE:

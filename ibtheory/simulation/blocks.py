@@ -10,13 +10,15 @@ from ibtheory import _blas
 from ibtheory.layers import Network
 from ibtheory.simulation import machine, probe
 from ibtheory.simulation.backward import gradients
+from ibtheory.simulation.layout import Layout
 from ibtheory.simulation.ops.callback import Callback
 from ibtheory.simulation.ops.product import gemm_address
-from ibtheory.simulation.program import Layout, compile_network
+from ibtheory.simulation.program import compile_network
 from ibtheory.simulation.random import SLACK
 
-# What a block hands over when gradients are asked for.
-Probed = namedtuple("Probed", (*machine.Outcome._fields, "gradients", "weight_gradients"))
+# What a block hands over when gradients or a tangent kernel are asked for; tangent (networks, 4): KERNEL_NUMBERS.
+Probed = namedtuple("Probed", (*machine.Outcome._fields, "gradients", "weight_gradients", "tangent"))
+KERNEL_NUMBERS = ("same", "cross", "gap", "lambda_max")
 
 _local = threading.local()
 _MARGIN = 1e8  # above the smallest normal number, so that squares of differences keep their precision
@@ -44,6 +46,12 @@ class Task:
     explicit: bool = False
     training: int = 0
     gradients: str | None = None
+    tangent: int | None = None
+
+    @property
+    def back(self):
+        """Whether networks are run back too."""
+        return self.gradients is not None or self.tangent is not None
 
     def program(self):
         samples, columns = self.inputs.shape
@@ -58,7 +66,7 @@ class Task:
             floor=floor,
             explicit=self.explicit,
             training=self.training,
-            layout=Layout(own=True, tape=True) if self.gradients else None,
+            layout=Layout(own=True, tape=True, apart=self.tangent is not None) if self.back else None,
         )
 
 
@@ -68,16 +76,13 @@ class _Worker:
     def __init__(self, task):
         self.token = task.token
         self.program = task.program()
-        dtype, back = task.inputs.dtype, task.gradients is not None
-        parameters = np.zeros(self.program.weights + SLACK, dtype) if back else None
+        dtype = task.inputs.dtype
+        parameters = np.zeros(self.program.weights + SLACK, dtype) if task.back else None
         self.work = machine.workspace(self.program, task.inputs, dtype, parameters, groups=task.groups)
-        self.callbacks = callbacks(self.program, dtype, back=back)
-        if back:
-            outputs = self.program.shapes[-1][1] * task.readouts
-            residual = np.full(len(task.inputs) * outputs, 1 / np.sqrt(outputs), dtype)
-            self.residual = residual if task.gradients == "common" else residual[:0]
-            spans = [(place.start, place.stop) for place in self.program.places if place.kind == "weights"]
-            self.memory = self.work, gradients(self.program, dtype), np.array(spans, np.int64)
+        self.callbacks = callbacks(self.program, dtype, back=task.back)
+        if task.back:
+            self.asked = probe.question(self.program, dtype, task.gradients, task.tangent)
+            self.memory = probe.memory(self.program, self.work, gradients(self.program, dtype), self.asked)
         called = [callback.address for callback in self.callbacks]
         self.addresses = np.array([gemm_address(task.inputs.dtype), *called], np.int64)
 
@@ -102,15 +107,36 @@ def run_block(task, first, stop, given=None):
     dtype = task.inputs.dtype
     out = machine.outcome(worker.program, stop - first, task.network.classes, int(task.groups.max()) + 1)
     given = np.zeros((0, 0), dtype) if given is None else given
-    setting = worker.program.tables, np.uint64(task.seed), first, worker.addresses, given
     with _blas.one_thread():
-        if task.gradients is None:
-            machine.run(*setting, worker.work, out)
+        if task.back:
+            out = _probe(worker, task, first, given, out)
         else:
-            probed = probe.probed(worker.program, stop - first)
-            probe.run(*setting, worker.residual, worker.memory, (out, probed))
+            machine.run(worker.program.tables, np.uint64(task.seed), first, worker.addresses, given, worker.work, out)
     _raise_failures(worker, out, first, dtype)
-    return out if task.gradients is None else Probed(*out, probed.layers, probed.weights)
+    return out
+
+
+def _probe(worker, task, first, given, outcome):
+    """Run the networks forward and back, one by one where each leaves a kernel."""
+    networks = len(outcome.stop)
+    probed, numbers = probe.probed(worker.program, networks), np.full((networks, 4), np.nan)
+    setting = worker.program.tables, np.uint64(task.seed)
+    step = networks if task.tangent is None else 1
+    for start in range(0, networks, step):
+        part = slice(start, start + step)
+        out = tuple(type(whole)(*(array[part] for array in whole)) for whole in (outcome, probed))
+        probe.run(*setting, first + start, worker.addresses, given[part], worker.asked, worker.memory, out)
+        if task.tangent is not None and not outcome.stop[start]:
+            numbers[start] = kernel_numbers(probe.kernel(worker.program, worker.memory, worker.addresses[0]))
+    return Probed(*outcome, *probed, numbers)
+
+
+def kernel_numbers(theta):
+    """KERNEL_NUMBERS of a kernel: means over samples, over pairs, their difference, largest eigenvalue."""
+    samples = len(theta)
+    same = np.trace(theta) / samples
+    cross = (theta.sum() - np.trace(theta)) / (samples * (samples - 1))
+    return same, cross, same - cross, np.linalg.eigvalsh(theta)[-1]
 
 
 def raise_callback_failures(callbacks, dtype):

@@ -11,7 +11,7 @@ from ibtheory import _jit
 from ibtheory.simulation import random
 from ibtheory.simulation.backward import backward
 from ibtheory.simulation.machine import draw, forward
-from ibtheory.simulation.ops import losses, readout, updates
+from ibtheory.simulation.ops import losses, masks, readout, updates
 from ibtheory.simulation.program import CODE, GRADIENT, PARAMETERS, READOUT, SCALE, TARGET, UNITS
 
 # What one thread trains with. tables, works: of three programs, for a batch, all training samples, and the held-out
@@ -85,6 +85,7 @@ def train(trainer, data, rule, seed, first, out):
                 if not _needed(program, noted, rule, out):
                     continue
                 tables, work = trainer.tables[program], trainer.works[program]
+                masks.draw(tables, work, seed, network, step)
                 forward(tables, trainer.addresses, trainer.nothing, False, work, 0, trainer.blank)
                 loss = _judge(trainer, data, rule, program, noted, i, time, out)
                 if program == _LEARN:

@@ -11,8 +11,8 @@ from ibtheory.groups import label_groups
 from ibtheory.inputs import Dataset, check_inputs
 from ibtheory.layers import Activation, BatchNorm, Dense, Network, flatten
 from ibtheory.results import Ensemble, ensemble_table
-from ibtheory.simulation import execution, statistics
-from ibtheory.simulation.blocks import Task, run_block
+from ibtheory.simulation import execution, probe, statistics
+from ibtheory.simulation.blocks import KERNEL_NUMBERS, Task, run_block
 from ibtheory.simulation.machine import Outcome
 from ibtheory.simulation.parameters import flatten_parameters
 from ibtheory.simulation.program import compile_network
@@ -37,6 +37,7 @@ def simulate(
     parameters=None,
     keep="all",
     gradients=None,
+    tangent=None,
     store=None,
     executor=None,
     workers=None,
@@ -74,11 +75,16 @@ def simulate(
         left out, ``readouts`` is 1, and "float64" is recommended.
     keep : {"all", "summary"}
         "summary" keeps running sums only: the memory does not grow with ``networks``; ``class_fractions``,
-        ``readout_fractions``, ``per_layer``, ``dead`` and ``agreement`` are then None.
+        ``readout_fractions``, ``dead``, ``agreement`` and all that is ``per_`` layer or network are then None.
     gradients : {"independent", "common"}, optional
         Also go back from a residual e at the logits, and fill the gradient columns of ``layers``. e(x) has C entries
         +-1/sqrt(C): "independent" draws their signs anew for every sample and network, "common" is 1/sqrt(C) for all
         samples. The two differ by orders of magnitude where gradients of samples agree. About three times the time.
+    tangent : int, optional
+        Also measure the tangent kernel of this logit f (of the first readout), in the standard parametrization:
+        :math:`\Theta_{ab} = \sum_\theta \partial_\theta f(x_a)\, \partial_\theta f(x_b)` over all weights, and the
+        biases of layers that have a ``bias_variance``; see ``Ensemble.tangent``. One way back serves all samples;
+        with BatchNorm it takes one for each, and memory for the gradients of all.
     store : path, optional
         A folder in which finished networks are kept; the same call goes on there after an interruption, to the same
         bits, and more ``networks`` extend it.
@@ -100,9 +106,10 @@ def simulate(
 
     Notes
     -----
-    When a first Dense layer with Gaussian weights receives more features than samples, the inputs are replaced by
+    When a first Dense layer with normal weights receives more features than samples, the inputs are replaced by
     the triangle R^T of their QR decomposition X^T = Q R: Q^T W has the law of W, so the ensemble has the same law
-    with fewer weights.
+    with fewer weights. It has not for uniform weights, nor for orthogonal ones, of which Q^T W is a part; with them
+    the inputs stay as they are. Several readouts are drawn one by one and have their law whatever the weights.
 
     Examples
     --------
@@ -118,10 +125,9 @@ def simulate(
     keep = _check.choice("keep", keep, ("all", "summary"))
     data = _draw(check_inputs(x), samples, seed)
     size = _batch(batch, data.samples)
-    if gradients is not None:
-        _check_gradients(gradients, net, data.features)
+    _check_back(gradients, tangent, net, data.features)
     with _blas.one_thread():
-        task, given = _prepare(net, data, size, readouts, seed, dtype, parameters, gradients)
+        task, given = _prepare(net, data, size, readouts, seed, dtype, parameters, gradients, tangent)
         networks = _count(networks, given)
         kept = None if store is None else Store(store, _description(task, given))
         blocks = execution.ranges(networks, _block(task, stored=kept is not None))
@@ -154,8 +160,13 @@ def _batch(batch, samples):
     return batch
 
 
-def _check_gradients(gradients, net, features):
-    _check.choice("gradients", gradients, ("independent", "common"))
+def _check_back(gradients, tangent, net, features):
+    if gradients is None and tangent is None:
+        return
+    if gradients is not None:
+        _check.choice("gradients", gradients, ("independent", "common"))
+    if tangent is not None and _check.integer("tangent", tangent, 0) >= net.outputs:
+        raise ValueError(f"tangent={tangent} names no logit: the network has {net.outputs}, counted from 0")
     for step in flatten(net.steps(features)):
         if isinstance(step.layer, BatchNorm) and step.layer.batches:
             raise ValueError(
@@ -166,7 +177,7 @@ def _check_gradients(gradients, net, features):
 def _description(task, given):
     """What the results depend on, for a store."""
     arrays = {"inputs": task.inputs, "groups": task.groups, "parameters": np.zeros(0) if given is None else given}
-    names = ("features", "batch", "readouts", "seed", "training", "gradients")
+    names = ("features", "batch", "readouts", "seed", "training", "gradients", "tangent")
     return {
         "kind": "Ensemble",
         "network": task.network.to_dict(),
@@ -176,7 +187,7 @@ def _description(task, given):
     }
 
 
-def _prepare(net, data, batch, readouts, seed, dtype, parameters, gradients):
+def _prepare(net, data, batch, readouts, seed, dtype, parameters, gradients, tangent=None):
     """The task, and explicit parameters flattened (or None)."""
     X, given, triangular = data.X, None, False
     if parameters is not None:
@@ -191,7 +202,7 @@ def _prepare(net, data, batch, readouts, seed, dtype, parameters, gradients):
     X = np.ascontiguousarray(np.concatenate([X[:training], X]), dtype)
     _, groups = label_groups(data.y, data.samples)
     names = (net, X, groups, data.features, batch, 1, seed, secrets.token_hex(8), triangular, given is not None)
-    task = Task(*names, training=training, gradients=gradients)
+    task = Task(*names, training=training, gradients=gradients, tangent=tangent)
     if readouts == "auto":
         readouts = _auto_readouts(task)
     readouts = _check.integer("readouts", readouts, 1, hint='Or "auto".')
@@ -230,6 +241,8 @@ def _block(task, *, stored):
     """Networks per block: a function of the task, and larger where each becomes a file."""
     program = task.program()
     seconds = _hidden_seconds(task, program) + task.readouts * _readout_seconds(task, program)
+    if task.tangent is not None:
+        seconds *= 1 + 2 * probe.passes(program)
     if stored:
         return int(min(max(_STORED_SECONDS / seconds, 1), 100 * statistics.CHUNK))
     return int(min(max(_BLOCK_SECONDS / seconds, 1), statistics.CHUNK))
@@ -263,13 +276,17 @@ class _Collected:
         self.width = (activations or hidden or task.network.steps(task.features))[-1].units
         self.groups = int(task.groups.max()) + 1
         self.moments = statistics.Moments(len(self.names), self.groups)
-        self.gradients = statistics.Means()
-        self.blocks = []
+        self.gradients, self.tangent = statistics.Means(), statistics.Means()
+        self.blocks, self.more = [], []
 
     def add(self, arrays):
-        found = {name: arrays.pop(name) for name in ("gradients", "weight_gradients") if name in arrays}
-        if found:
-            self.gradients.add(self._gradients(**found))
+        if self.task.back:
+            tangent = arrays.pop("tangent")
+            gradients = self._gradients(arrays.pop("gradients"), arrays.pop("weight_gradients"))
+            self.tangent.add(tangent)
+            self.gradients.add(gradients)
+            if self.keep == "all":
+                self.more.append((gradients, tangent))
         outcome = Outcome(**arrays)
         outcome.layers[:, 0] = self.inputs
         self.moments.add(statistics.network_values(outcome, self.width))
@@ -310,6 +327,7 @@ class _Collected:
             histogram_error=errors[-statistics.BINS :],
             **self._groups(data, means, errors),
             **self._arrays(),
+            **self._back(),
         )
 
     def _groups(self, data, means, errors):
@@ -351,6 +369,21 @@ class _Collected:
         weights[:, 1:][:, [isinstance(step.layer, Dense) for step in steps]] = weight_gradients
         parts = gradients[..., 0] * units, gradients[..., 1] * units, weights / len(self.task.inputs) ** 2
         return np.concatenate(parts, axis=1)
+
+    def _back(self):
+        """What the ways back say of each network, and the tangent kernel."""
+        task, found = self.task, {}
+        if task.tangent is not None:
+            estimates = zip(KERNEL_NUMBERS, *self.tangent.estimates(), strict=True)
+            found["tangent"] = {}
+            for name, mean, error in estimates:
+                found["tangent"] |= {name: float(mean), f"{name}_error": float(error)}
+        if self.more:
+            gradients, tangents = (np.concatenate(arrays) for arrays in zip(*self.more, strict=True))
+            by_layer = gradients.reshape(len(gradients), 3, -1).transpose(0, 2, 1)
+            found["per_layer_gradient"] = by_layer if task.gradients else None
+            found["per_network_tangent"] = None if task.tangent is None else tangents
+        return found
 
     def _arrays(self):
         if self.keep == "summary":

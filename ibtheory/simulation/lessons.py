@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ibtheory import _blas, losses, optimizers
-from ibtheory.layers import Network
+from ibtheory.layers import Dropout, Network, flatten
 from ibtheory.simulation import backward, descent, machine, random
 from ibtheory.simulation.blocks import callbacks, raise_callback_failures
+from ibtheory.simulation.layout import Layout
 from ibtheory.simulation.ops import updates
 from ibtheory.simulation.ops.product import gemm_address
-from ibtheory.simulation.program import Layout, compile_network
+from ibtheory.simulation.program import compile_network
 
 _local = threading.local()
 
@@ -45,10 +46,16 @@ class Lesson:
     @property
     def shared(self):
         """Whether a batch is all of the data and its logits serve the notes."""
-        return self.batch == len(self.inputs) and self.statistics != "running"
+        return self.batch == len(self.inputs) and self.statistics != "running" and not self.dropout
+
+    @property
+    def dropout(self):
+        """Whether the network that learns is not the one that is evaluated."""
+        steps = flatten(self.network.steps(self.inputs.shape[1], training=True))
+        return any(isinstance(step.layer, Dropout) for step in steps)
 
     def program(self, samples, *, tape=False):
-        layout = Layout(records=False, own=True, tape=tape, affine=self.affine)
+        layout = Layout(records=False, own=True, tape=tape, affine=self.affine, dropout=tape)
         features = self.inputs.shape[1]
         return compile_network(
             self.network, features, samples, batch=samples, explicit=self.biases is True, layout=layout

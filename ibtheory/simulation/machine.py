@@ -10,7 +10,7 @@ import numpy as np
 
 from ibtheory import _jit
 from ibtheory.simulation import random
-from ibtheory.simulation.ops import callback, moments, norms, pointwise, product, readout, vectors
+from ibtheory.simulation.ops import callback, moments, norms, orthogonal, pointwise, product, readout, vectors
 from ibtheory.simulation.program import (
     ADD,
     AFFINE,
@@ -21,10 +21,12 @@ from ibtheory.simulation.program import (
     CODE,
     COLUMNS,
     DENSE,
+    DROPOUT,
     ERF,
     FAN_IN,
     GELU,
     MORE,
+    ORTHOGONAL,
     OTHER,
     PARAMETERS,
     POOL,
@@ -38,15 +40,16 @@ from ibtheory.simulation.program import (
     TANH,
     TARGET,
     TILED,
+    UNIFORM,
     UNITS,
 )
 
 # Memory of one thread. space: activations; weights, bias: of one layer, or twice the array of all parameters; offsets,
 # factors: of BatchNorm, per batch; running (2, features): its running means and variances; rows: scratch of the other
 # norms; mean, squares, powers: accumulators of statistics; groups (samples,): the group of each sample; state, raw:
-# random numbers.
+# random numbers; frame: scratch of orthogonal weights.
 Workspace = namedtuple(
-    "Workspace", "space weights bias ones offsets factors running rows mean squares powers groups state raw"
+    "Workspace", "space weights bias ones offsets factors running rows mean squares powers groups state raw frame"
 )
 
 # What a range of networks hands over. layers (networks, rows, 4): same, cross, gap, mean; counts (networks, readouts,
@@ -82,6 +85,7 @@ def workspace(program, inputs, dtype, parameters=None, running=None, groups=None
         groups=np.zeros(tables.samples - tables.training, np.int64) if groups is None else groups,
         state=np.zeros(random.WORDS, np.uint32),
         raw=np.empty(2 * random.CHUNK, np.uint32),
+        frame=np.empty(program.frame),
     )
 
 
@@ -151,12 +155,16 @@ def _parameters(out, count, std, uniform, parameters, taken, work):
 def draw(tables, k, parameters, taken, work):
     """Weights and biases of a layer; the readouts one after the other, each (outputs, fan_in)."""
     operation, std = tables.operations[k], tables.numbers[k]
-    fan_in, units, uniform = operation[FAN_IN], operation[UNITS], operation[ARGUMENT] == 1
+    fan_in, units, uniform = operation[FAN_IN], operation[UNITS], operation[ARGUMENT] == UNIFORM
     parts = tables.readouts if operation[CODE] == READOUT else 1
     each = units // parts
+    rows, columns = (each, fan_in) if operation[CODE] == READOUT else (fan_in, each)
     for part in range(parts):
         weights = work.weights[operation[PARAMETERS] + part * each * fan_in :]
-        taken = _parameters(weights, each * fan_in, std[0], uniform, parameters, taken, work)
+        if operation[ARGUMENT] == ORTHOGONAL and parameters.size == 0:
+            orthogonal.fill(weights, rows, columns, std[0], work.frame, work.state, work.raw)
+        else:
+            taken = _parameters(weights, each * fan_in, std[0], uniform, parameters, taken, work)
         if std[2] > 0:
             bias = work.bias[tables.operations[k + 1, PARAMETERS] + part * each :]
             if std[1] > 0 or parameters.size > 0:
@@ -288,6 +296,9 @@ def _apply(tables, k, work, first, x):
         pointwise.affine_rows(x, scale[:units], scale[units:])
     elif code == POOL:
         pointwise.pool(x, operation[ARGUMENT], operation[MORE])
+    elif code == DROPOUT:
+        start = operation[SAVED] + first * units
+        pointwise.multiply(x, work.space[start : start + x.size])
     elif code == ADD:
         start = operation[OTHER] + first * units
         pointwise.add(x, work.space[start : start + x.size])

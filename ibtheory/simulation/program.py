@@ -17,6 +17,7 @@ from ibtheory.layers import (
     Activation,
     BatchNorm,
     Dense,
+    Dropout,
     FeaturePool,
     GroupNorm,
     LayerNorm,
@@ -24,21 +25,26 @@ from ibtheory.layers import (
     RMSNorm,
     flatten,
 )
+from ibtheory.simulation.layout import Layout, Place
+from ibtheory.simulation.ops import orthogonal
 from ibtheory.simulation.random import SLACK
 
 # Operations on all samples at once; everything from TILED on works on a tile of rows.
 DENSE, READOUT, BATCH, CALL = range(4)
 TILED = 10
-BIAS, SLOPES, ERF, TANH, GELU, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, POOL = range(TILED, TILED + 13)
+BIAS, SLOPES, ERF, TANH, GELU, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, POOL, DROPOUT = range(TILED, TILED + 14)
 
-# Columns of the table of operations. OTHER: the place of the second summand. ARGUMENT: uniform weights, index of the
-# callback, groups, size of a pool, row of the record, batches in running statistics. MORE: bands of a product, centred
-# or not, counts dead features or not, accumulator of the last record plus one, index of REDUCTIONS. PARAMETERS: their
-# place; of BATCH that of its running statistics. SAVED: the place of the factors of a norm, or -1. GRADIENT, BACK: the
-# places of the gradients of target and source.
+# Columns of the table of operations. OTHER: the place of the second summand. ARGUMENT: law of the weights, index of the
+# callback, groups, size of a pool, row of the record, batches in running statistics, number of a Dropout. MORE: bands
+# of a product, centred or not, counts dead features or not, accumulator of the last record plus one, index of
+# REDUCTIONS. PARAMETERS: their place; of BATCH that of its running statistics. SAVED: the place of a mask, or of the
+# factors of a norm, or -1. GRADIENT, BACK: the places of the gradients of target and source.
 CODE, SOURCE, TARGET, OTHER, FAN_IN, UNITS, ARGUMENT, MORE, PARAMETERS, SAVED, GRADIENT, BACK = range(12)
 
 _BANDS = 4  # leaves 5/8 of the product of a triangle
+
+LAWS = ("normal", "uniform", "orthogonal")  # of weights
+_, UNIFORM, ORTHOGONAL = range(3)
 
 REDUCTIONS = ("max", "average", "min")
 
@@ -53,36 +59,6 @@ Tables = namedtuple(
 )
 
 
-class Layout(NamedTuple):
-    """What a program keeps.
-
-    Attributes
-    ----------
-    records : bool
-        Whether statistics of every layer are taken.
-    own : bool
-        Whether every layer has its own place for its parameters; otherwise each takes that of the one before.
-    tape : bool
-        Whether all that the way back reads is kept.
-    affine : bool
-        Whether scale and shift of norms are parameters; otherwise they are the constants of the layer.
-    """
-
-    records: bool = True
-    own: bool = False
-    tape: bool = False
-    affine: bool = False
-
-
-class Place(NamedTuple):
-    """Where the parameters of one layer stand: ``kind`` is "weights", "bias", "scale", "shift", or "zero"."""
-
-    layer: str
-    kind: str
-    start: int
-    stop: int
-
-
 class Program(NamedTuple):
     """A compiled network.
 
@@ -94,9 +70,9 @@ class Program(NamedTuple):
         Rows of statistics: "input", the layers in order, "logits".
     calls : tuple of ActivationFunction
         Activations that are called back in Python.
-    space, weights, units, records, running : int
+    space, weights, units, records, running, frame : int
         Sizes of the workspace: activations, the largest weight matrix (or all parameters that have their own place),
-        columns, records between two matrix products, features with running statistics.
+        columns, records between two matrix products, features with running statistics, scratch of orthogonal weights.
     shapes : tuple of (int, int)
         (fan_in, units) of the dense layers in order.
     places : tuple of Place
@@ -113,6 +89,7 @@ class Program(NamedTuple):
     units: int
     records: int
     running: int
+    frame: int
     shapes: tuple
     places: tuple
     flops: int
@@ -128,9 +105,10 @@ def compile_network(
     ``batch``: samples per BatchNorm statistic; the first ``training`` samples are training batches. ``layout``: a
     :class:`Layout`, by default the one of a plain forward run.
     """
-    steps = network.steps(features)
+    layout = layout or Layout()
+    steps = network.steps(features, training=layout.dropout)
     names = ("input", *(step.name for step in flatten(steps)))
-    compiler = _Compiler(names, (samples, batch), readouts, columns or features, explicit, layout or Layout())
+    compiler = _Compiler(names, (samples, batch), readouts, columns or features, explicit, layout)
     if columns and len(steps) > 1:
         compiler.bands = min(_BANDS, samples)
     compiler.compile(steps)
@@ -155,6 +133,7 @@ def compile_network(
         max(compiler.columns, *(b for _, b in real)),
         compiler.records,
         compiler.running,
+        compiler.frame,
         shapes,
         tuple(compiler.places),
         2 * samples * sum(a * b for a, b in real[:-1]),
@@ -179,7 +158,7 @@ class _Compiler:
         self.lines, self.calls, self.places = [], [], []
         self.slot, self.held, self.fixed = 0, [0], False
         self.sizes = [columns]
-        self.records = self.run = self.parameters = self.running = 0
+        self.records = self.run = self.parameters = self.running = self.frame = self.dropouts = 0
         self.bands = 1
         self.dead_row = None
 
@@ -193,7 +172,10 @@ class _Compiler:
         self._record(steps[-1], steps[-1].units * self.readouts)
 
     def gradients(self, operations):
-        """Slots of the gradients of (target, source) of all operations: two per depth of residuals, in turn."""
+        """Slots of the gradients of (target, source) of all operations: two per depth of residuals, in turn.
+
+        Where they are to stay apart, a new one behind every matrix product and for every branch.
+        """
         slots, known, waiting = np.zeros((len(operations), 2), np.int64), {}, []
         if not self.layout.tape:
             return slots
@@ -202,10 +184,10 @@ class _Compiler:
             code, fan_in, units = operations[k, [CODE, FAN_IN, UNITS]]
             slots[k, 0] = self._gradient(known, current, units)
             if code in (DENSE, READOUT):
-                turn = 1 - turn
+                turn = k if self.layout.apart else 1 - turn
             elif code == ADD:
                 waiting.append((level, turn))
-                level, turn = level + 1, 0
+                level, turn = level + 1, k if self.layout.apart else 0
             elif code == FORK:
                 level, turn = waiting.pop()
             current = level, turn
@@ -299,9 +281,11 @@ class _Compiler:
         self.sizes[self.slot] = max(self.sizes[self.slot], columns)
         has_bias = bias > 0 or self.explicit
         numbers = (np.sqrt(weight / step.fan_in), np.sqrt(bias), float(has_bias))
-        uniform = int(layer.distribution == "uniform")
+        law = LAWS.index(layer.distribution)
+        if law == ORTHOGONAL:
+            self.frame = max(self.frame, orthogonal.scratch(step.fan_in, step.units))
         place = self._place(step, "weights", fan_in * columns)
-        self._emit(code, fan_in, columns, numbers, source=source, argument=uniform, more=bands, place=place)
+        self._emit(code, fan_in, columns, numbers, source=source, argument=law, more=bands, place=place)
         if has_bias:
             # drawing the last of several readouts writes a little beyond its weights
             place = self._place(step, "bias", columns, gap=SLACK if self.readouts > 1 else 0)
@@ -365,6 +349,12 @@ class _Compiler:
         more = REDUCTIONS.index(layer.reduction)
         self._emit(POOL, units, units, source=source, argument=layer.size, more=more)
 
+    def _dropout(self, step):
+        source, saved = self._move(step.units), self._saved(step.units * self.samples)
+        ints = {"argument": self.dropouts, "saved": saved}
+        self._emit(DROPOUT, step.units, step.units, (step.layer.rate,), source=source, **ints)
+        self.dropouts += 1
+
     def _residual(self, step):
         stream, units = self.slot, step.units
         self.held.append(stream)
@@ -384,5 +374,6 @@ EMIT = {
     RMSNorm: _Compiler._norm,
     GroupNorm: _Compiler._norm,
     FeaturePool: _Compiler._pool,
+    Dropout: _Compiler._dropout,
     Residual: _Compiler._residual,
 }

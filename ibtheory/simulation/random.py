@@ -23,6 +23,7 @@ _MASK = np.uint64(0xFFFFFFFF)
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _32 = np.uint64(32)
+_MASKS = 2**31  # third counter word of masks; below it stand lanes of weights and places in an order
 
 
 @_jit.door()
@@ -40,9 +41,21 @@ def philox(counter, key):
 @_jit.door()
 def seed_lanes(state, seed, network):
     """Fill ``state`` (WORDS,) uint32 from ``seed`` (uint64): word w of all lanes at [16 w : 16 w + 16]."""
+    _seed(state, seed, network, 0, 0)
+
+
+@_jit.door()
+def seed_masks(state, seed, network, layer, step):
+    """Fill ``state`` from ``seed``, network, number of the Dropout layer and step, apart from weights and orders."""
+    _seed(state, seed, network, _MASKS + layer * LANES, step + 1)
+
+
+@_jit.inner()
+def _seed(state, seed, network, third, fourth):
+    """Lane l from Philox at the counter (network, third + l, fourth)."""
     network = np.uint64(network)
     for lane in range(LANES):
-        counter = (network & _MASK, network >> _32, np.uint64(lane), np.uint64(0))
+        counter = (network & _MASK, network >> _32, np.uint64(third + lane), np.uint64(fourth))
         words = philox(counter, (seed & _MASK, seed >> _32))
         for word in range(4):
             state[word * LANES + lane] = words[word]

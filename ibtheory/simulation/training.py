@@ -81,7 +81,8 @@ def train(
     statistics : {"batch", "train", "running"}
         What BatchNorm uses when the networks are evaluated. "batch": the statistics of the samples evaluated, as
         :func:`simulate` does. "train": for held-out samples those of all training samples. "running": for all samples
-        running means with momentum 0.1 over the steps so far, from mean 0 and variance 1 (torch's evaluation mode).
+        running means with momentum 0.1 over the steps so far, from mean 0 and variance 1, variances with B - 1 in
+        their denominator (torch's evaluation mode).
     record : sequence of int, optional
         Steps at which notes are taken. Default: 0 to 8, then about logarithmic, and the last.
     seed : int
@@ -110,6 +111,9 @@ def train(
     Notes
     -----
     A network whose loss is no longer finite stops; its later notes are NaN, see ``History.diverged``.
+
+    :class:`ibtheory.Dropout` acts on the batches that the networks learn from. Notes are taken of the networks without
+    it, except for gradient_norm, which is of that batch.
 
     Examples
     --------
@@ -297,7 +301,7 @@ def _history(lesson, data, held, networks, notes):
         with np.errstate(invalid="ignore", divide="ignore"):
             arrays[f"{prefix}recall"] = np.where(missing, np.nan, hits / sizes)
         arrays[f"{prefix}class_fractions"] = np.where(missing, np.nan, counts / len(labels))
-    if lesson.batch < data.samples:
+    if lesson.batch < data.samples or lesson.dropout:
         joined["loss_rise"] = _first_rise(joined["loss"], lesson.times)
     return History(
         network=lesson.network,

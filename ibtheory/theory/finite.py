@@ -43,8 +43,8 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
     blocks = blocks_of(steps)
     if blocks is None:
         notes.append(
-            'width="leading" covers Dense blocks with one activation and LayerNorm, RMSNorm or BatchNorm without '
-            "affine parameters; this network is predicted at infinite width"
+            'width="leading" covers Dense blocks of normal or uniform weights with one activation and LayerNorm, '
+            "RMSNorm or BatchNorm without affine parameters; this network is predicted at infinite width"
         )
         return replicas, 0.0
     batch = any(isinstance(layer, BatchNorm) for block in blocks for layer, _ in block)
@@ -54,6 +54,11 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
     kernel, first, second = _pairs(moments, steps[0].fan_in, seed)
     trace = batchwidth.Trace([state for _, state in tape], first, second, slice(None), {})
     labels, shares = groups.labels_of(moments, tape[0][1].data), groups.label_shares(tape[0][1].data)
+    if any(step.layer.distribution == "uniform" for step in steps if isinstance(step.layer, Dense)):
+        notes.append(
+            "the terms of order 1/width are those of normal weights; the fourth cumulant of uniform ones adds "
+            "others of the same order"
+        )
     corrections = []
     for weights, chosen in _parts(moments, len(first)):
         part = Kernel(kernel.value[chosen], kernel.shift[chosen], kernel.cov[chosen])
@@ -132,7 +137,9 @@ def blocks_of(steps):
 
 
 def _covered(layer):
-    if isinstance(layer, Dense | Activation):
+    if isinstance(layer, Dense):
+        return layer.distribution != "orthogonal"
+    if isinstance(layer, Activation):
         return True
     plain = getattr(layer, "scale", 1.0) == 1.0 and getattr(layer, "shift", 0.0) == 0.0
     kinds = (LayerNorm, RMSNorm, BatchNorm)

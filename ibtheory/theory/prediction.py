@@ -34,7 +34,8 @@ def predict(net, x, *, samples=None, batch="all", width="infinite", closure="exa
     batch : "all" or int
         Samples per BatchNorm statistic; an integer divides N.
     width : {"infinite", "leading"}
-        "leading" adds the terms of order 1/width for gamma and gamma_effective.
+        "leading" adds the terms of order 1/width for gamma and gamma_effective, those of normal weights: with uniform
+        ones a note says that some are missing, networks with orthogonal ones stay at infinite width.
     closure : {"exact", "sampled"}
         "sampled" draws neurons where the moments do not determine what a layer does, instead of refusing.
     seed : int

@@ -20,9 +20,10 @@ class Model(torch.nn.Module):
         self.layers = description["layers"]
         self.values = {key: torch.nn.Parameter(torch.tensor(value)) for key, value in parameters.items()}
         self.running = {}
+        self.masks = ()
 
     def forward(self, h, *, training=True):
-        self.count, self.training_ = 0, training
+        self.count, self.training_, self.left = 0, training, list(self.masks)
         return self._sequence(self.layers, h)
 
     def _sequence(self, layers, h):
@@ -45,6 +46,8 @@ class Model(torch.nn.Module):
             return h + self.values[number, "bias"] if (number, "bias") in self.values else h
         if kind == "Activation":
             return FUNCTIONS[layer["function"]](h)
+        if kind == "Dropout":
+            return h * torch.tensor(self.left.pop(0)) if self.training_ else h
         h = self._normalized(layer, h, number)
         if self.affine:
             h = h * self.values[number, "scale"]
@@ -92,8 +95,8 @@ def loss_of(name, logits, labels, weights):
     return (weights * values[name]).mean()
 
 
-def train(model, X, y, *, optimizer, loss, weights, batches, clip=None, factors=None):
-    """Losses of the batches before each step and after the last; ``batches``: the rows of every step."""
+def train(model, X, y, *, optimizer, loss, weights, batches, clip=None, factors=None, masks=None):
+    """Losses of the batches before each step; ``batches``, ``masks``: rows, and masks of Dropout, of every step."""
     factors = np.ones(len(batches)) if factors is None else factors
     start = [group["lr"] for group in optimizer.param_groups]
     X, y = torch.tensor(X), torch.tensor(y)
@@ -101,6 +104,7 @@ def train(model, X, y, *, optimizer, loss, weights, batches, clip=None, factors=
     for step, rows in enumerate(batches):
         for group, rate in zip(optimizer.param_groups, start, strict=True):
             group["lr"] = rate * factors[step]
+        model.masks = () if masks is None else masks[step]
         optimizer.zero_grad()
         value = loss_of(loss, model(X[rows]), y[rows], weights)
         value.backward()

@@ -9,6 +9,7 @@ from ibtheory.layers import (
     Activation,
     BatchNorm,
     Dense,
+    Dropout,
     FeaturePool,
     GroupNorm,
     LayerNorm,
@@ -18,9 +19,11 @@ from ibtheory.layers import (
     RMSNorm,
 )
 from ibtheory.simulation import backward, machine, probe
+from ibtheory.simulation.layout import Layout
+from ibtheory.simulation.ops import masks
 from ibtheory.simulation.ops.callback import Callback
 from ibtheory.simulation.ops.product import gemm_address
-from ibtheory.simulation.program import BACK, TARGET, Layout, compile_network
+from ibtheory.simulation.program import BACK, TARGET, compile_network
 
 SAMPLES, FEATURES, WIDTH = 12, 6, 8
 NOTHING = np.zeros((0, 0))
@@ -32,11 +35,12 @@ class Differentiated:
     def __init__(self, net, X, *, batch=None, affine=True, dtype="float64"):
         samples, features = X.shape
         self.X, self.dtype = X, dtype
-        layout = Layout(own=True, tape=True, affine=affine)
+        layout = Layout(own=True, tape=True, affine=affine, dropout=True)
         self.program = compile_network(net, features, samples, batch=batch or samples, explicit=True, layout=layout)
         self.tables = self.program.tables._replace(stop=-1)
         self.parameters = np.zeros(self.program.weights + 64, dtype)
         self.work = machine.workspace(self.program, X.astype(dtype), dtype, self.parameters)
+        masks.draw(self.tables, self.work, np.uint64(3), 0, 0)  # stay as they are
         self.back = backward.gradients(self.program, dtype)
         calls = [(record, slope) for slope in (False, True) for record in self.program.calls]
         self.calls = [Callback(record, dtype, derivative=slope) for record, slope in calls]
@@ -46,7 +50,6 @@ class Differentiated:
 
     def run(self, residual, values=None):
         """Draw, or take ``values`` of all parameters; forward and backward."""
-        spans = [(p.start, p.stop) for p in self.program.places if p.kind == "weights"]
         out = machine.outcome(self.program, 1, max(2, self.outputs)), probe.probed(self.program, 1)
         given = NOTHING.astype(self.dtype)
         if values is not None:
@@ -55,10 +58,10 @@ class Differentiated:
             for place in self.program.places:  # scale and shift are not drawn
                 if place not in drawn:
                     self.parameters[place.start : place.stop] = values[place.start : place.stop]
-        memory = self.work, self.back, np.array(spans, np.int64)
+        asked = probe.Question(np.asarray(residual, self.dtype).ravel(), True, -1, 0)
+        memory = probe.memory(self.program, self.work, self.back, asked)
         self.work.space[: self.X.size] = self.X.ravel()
-        residual = np.asarray(residual, self.dtype).ravel()
-        probe.run(self.tables, np.uint64(3), 0, self.addresses, given, residual, memory, out)
+        probe.run(self.tables, np.uint64(3), 0, self.addresses, given, asked, memory, out)
         assert not any(call.failures for call in self.calls)
         return out[1]
 
@@ -110,6 +113,14 @@ def differences(function, start, indices, rng, step=1e-6):
 
 def compare(gradient, found, size, name):
     np.testing.assert_allclose(gradient, found, rtol=1e-7, atol=1e-7 * (1 + size), err_msg=name)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu"])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_dropout_with_a_fixed_mask(norm, activation):
+    check(ib.mlp(WIDTH, 2, 3, norm=norm, activation=activation, dropout=0.4))
+    branch = (Dropout(0.3), Dense(WIDTH), Activation(activation), Dropout(0.5))
+    check(Network((Dropout(0.2), Dense(WIDTH), Residual(branch), Dropout(0.5), Dense(2))))
 
 
 @pytest.mark.parametrize("depth", [1, 3])

@@ -9,6 +9,8 @@ import ibtheory as ib
 from ibtheory import optimizers
 from ibtheory.layers import Activation, BatchNorm, Dense, GroupNorm, LayerNorm, Network, Residual, RMSNorm
 from ibtheory.simulation import lessons, random
+from ibtheory.simulation.ops import masks
+from ibtheory.simulation.program import CODE, DROPOUT, SAVED, UNITS
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -49,7 +51,7 @@ def parameters_of(values, program, net):
     for place in program.places:
         if place.kind != "zero":
             found[names.index(place.layer), place.kind] = values[place.start : place.stop].copy()
-    steps = ib.layers.flatten(net.steps(FEATURES))
+    steps = ib.layers.flatten(net.steps(FEATURES, training=True))
     for number, step in enumerate(steps):
         if isinstance(step.layer, Dense):
             flat = found[number, "weights"]
@@ -74,16 +76,27 @@ def check(net, name="sgd", *, loss="cross_entropy", batch=None, affine=False, we
     start = parameters_of(worker.trainer.start, worker.program, net)
     model = reference.Model(net.to_dict(), start, affine=affine)
     weights = np.ones(net.classes) if weights is None else weights
-    options = {"loss": loss, "weights": weights, "clip": clip, "factors": factors}
+    options = {"loss": loss, "weights": weights, "clip": clip, "factors": factors, "masks": masks_of(worker)}
     optimizer = theirs(list(model.values.values()))
     losses = reference.train(model, data.X, y, optimizer=optimizer, batches=orders(batch), **options)
-    if batch is None:
+    if batch is None and not options["masks"][0]:
         np.testing.assert_allclose(h.loss[0, :-1], losses, rtol=tolerance)
     end = parameters_of(worker.parameters, worker.program, net)
     for key, value in model.values.items():
         value = value.detach().numpy()
         np.testing.assert_allclose(end[key], value, rtol=tolerance, atol=tolerance * np.abs(value).max(), err_msg=key)
     return h, model, held, weights
+
+
+def masks_of(worker):
+    """Masks of every step, one (samples, units) for every Dropout."""
+    tables, work, found = worker.trainer.tables[0], worker.trainer.works[0], []
+    rows = [row for row in tables.operations if row[CODE] == DROPOUT]
+    spans = [(row[SAVED], row[SAVED] + tables.samples * row[UNITS], row[UNITS]) for row in rows]
+    for step in range(STEPS):
+        masks.draw(tables, work, np.uint64(5), 0, step)
+        found.append([work.space[start:stop].reshape(-1, units).copy() for start, stop, units in spans])
+    return found
 
 
 def orders(batch):
@@ -138,6 +151,17 @@ def test_batches_schedule_and_clipping():
     check(ib.mlp(WIDTH, 2, 3, norm="batch", epsilon=1e-5), "momentum", batch=6, factors=factors, clip=0.5)
 
 
+@pytest.mark.parametrize("batch", [None, 6])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_dropout_with_the_same_masks(norm, batch):
+    net = ib.mlp(WIDTH, 2, 3, norm=norm, epsilon=1e-5, placement="before", dropout=0.3)
+    h, model, held, weights = check(net, "momentum", batch=batch, statistics="running")
+    with torch.no_grad():
+        logits = model(torch.tensor(held.X), training=False)
+    expected = reference.loss_of("cross_entropy", logits, torch.tensor(held.y), weights).item()
+    assert h.held_out_loss[0, -1] == pytest.approx(expected, rel=1e-9)
+
+
 def test_residuals():
     branch = (LayerNorm(), Activation("relu"), Dense(WIDTH), Residual((Activation("tanh"), Dense(WIDTH))))
     check(Network((Dense(WIDTH), Residual(branch), Residual(branch), Activation("erf"), Dense(3))), "adam")
@@ -151,3 +175,30 @@ def test_running_statistics_are_those_of_torch():
         logits = model(torch.tensor(held.X), training=False)
     expected = reference.loss_of("cross_entropy", logits, torch.tensor(held.y), weights).item()
     assert h.held_out_loss[0, -1] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("batch", [None, 5])
+def test_running_statistics_are_those_of_torchs_own_batch_norm(batch):
+    # mean, and the variance with B - 1 in its denominator, momentum 0.1: torch.nn.BatchNorm1d, then its eval()
+    net = ib.mlp(WIDTH, 2, 3, norm="batch", placement="before", activation="tanh", epsilon=1e-5)
+    rng = np.random.default_rng(0)
+    data, held = (ib.Dataset(rng.normal(size=(SAMPLES, FEATURES)), rng.integers(0, 3, SAMPLES)) for _ in range(2))
+    options = {"optimizer": ib.SGD(0.05), "batch": batch, "held_out": held, "statistics": "running", "seed": 5}
+    h = ib.train(net, data, networks=1, steps=STEPS, dtype="float64", executor=Here(), **options)
+    worker = lessons._local.worker
+    start = parameters_of(worker.trainer.start, worker.program, net)
+    linear = [torch.nn.Linear(*W.shape, bias=False, dtype=torch.float64) for W in start.values()]
+    for layer, W in zip(linear, start.values(), strict=True):
+        layer.weight.data = torch.tensor(W.T.copy())
+    norms = [torch.nn.BatchNorm1d(WIDTH, affine=False, dtype=torch.float64) for _ in range(2)]
+    tanh = torch.nn.Tanh()
+    model = torch.nn.Sequential(linear[0], norms[0], tanh, linear[1], norms[1], tanh, linear[2])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    X, y = torch.tensor(data.X), torch.tensor(data.y)
+    for rows in orders(batch):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(X[rows]), y[rows]).backward()
+        optimizer.step()
+    model.eval()
+    evaluated = torch.nn.functional.cross_entropy(model(torch.tensor(held.X)), torch.tensor(held.y)).item()
+    assert h.held_out_loss[0, -1] == pytest.approx(evaluated, rel=1e-9)

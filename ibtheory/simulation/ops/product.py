@@ -75,6 +75,12 @@ def multiply_back(address, gradient, weights, transposed, target, samples, units
 
 
 @_jit.inner()
+def gram(address, x, target, samples, columns):
+    """target (samples, samples) = x x^T of ``x`` (samples, columns)."""
+    _gemm(address, True, False, (samples, samples, columns), (columns, columns, samples), x, x, target)
+
+
+@_jit.inner()
 def weight_gradient(address, x, gradient, transposed, target, samples, units, fan_in):
     """target = x^T (fan_in, samples) times gradient (samples, units), transposed as the weights are."""
     if transposed:
