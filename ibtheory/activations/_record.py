@@ -26,6 +26,8 @@ class ActivationFunction:
         Gaussian expectations in closed form.
     expression : callable or None
         Returns phi as a SymPy expression in ``Symbol("x", real=True)``.
+    pieces : tuple of tuples or None
+        Coefficients, from the constant on, of the polynomials between the kinks.
     code : str
         Python that rebuilds the record, or "" where there is none (a user's function).
     reference : str
@@ -45,6 +47,7 @@ class ActivationFunction:
     kinks: tuple = ()
     slopes: tuple | None = None
     closed: _closed.ClosedForms | None = None
+    pieces: tuple | None = None
     expression: Callable | None = None
     code: str = ""
     reference: str = ""
