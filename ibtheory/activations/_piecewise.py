@@ -179,7 +179,6 @@ hard_swish = ActivationFunction(
     function=lambda x: x * np.clip(x + 3, 0, 6) / 6,
     derivative=lambda x: keep(x, np.where(x < -3, 0, np.where(x > 3, 1, (2 * x + 3) / 6))),
     kinks=(-3.0, 3.0),
-    pieces=((0.0, 0.0, 0.0), (0.0, 1 / 2, 1 / 6), (0.0, 1.0, 0.0)),
     expression=_sympy(lambda sympy, x: x * sympy.Min(sympy.Max(x + 3, 0), 6) / 6),
     code="activations.hard_swish",
     reference="Howard et al., Searching for MobileNetV3, arXiv:1905.02244; moments by quadrature",
