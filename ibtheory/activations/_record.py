@@ -106,7 +106,7 @@ def _polynomial(function, low, high):
         points = low + (high - low) * 0.5 * (1 - np.cos(np.pi * (np.arange(120) + 0.5) / 120))
     else:
         base, side = (high, -1) if np.isinf(low) else (low, 1)
-        points = base + side * np.concatenate([np.logspace(-6, 2, 97), np.arange(0.25, 20, 0.25)])
+        points = base + side * np.concatenate([np.logspace(-6, 4, 121), np.arange(0.25, 20, 0.25)])
         low, high = sorted((base, base + 8 * side))
     with np.errstate(all="ignore"):
         values = np.asarray(function(points), float)
