@@ -95,6 +95,24 @@ def test_jumps():
     assert stairs.jumps.tolist() == [0.0, 1.0]
 
 
+def test_polynomials_between_kinks_are_found():
+    assert activations.hard_swish.pieces == (
+        (0.0,),
+        pytest.approx((0.0, 1 / 2, 1 / 6), rel=1e-14),
+        pytest.approx((0.0, 1.0), rel=1e-14),
+    )
+    assert activations.from_sympy("Max(x - 1, 0)**2 - x").pieces[1] == pytest.approx((1, -3, 1), rel=1e-13)
+    assert activations.sign.pieces == ((-1.0,), (1.0,))
+    for phi in (activations.tanh, activations.elu(), activations.relu_power(4)):
+        assert phi.pieces is None
+    narrow = activations.from_function(
+        lambda x: np.maximum(x, 0) + 1e-6 * np.exp(-((x - 2) ** 2)),
+        lambda x: (x > 0) - 2e-6 * (x - 2) * np.exp(-((x - 2) ** 2)),
+        kinks=(0,),
+    )
+    assert narrow.pieces is None
+
+
 def test_compositions():
     assert activations.compose("hard_tanh", "cubic").kinks == pytest.approx((-1.0, 1.0), abs=1e-15)
     inner = activations.from_sympy("x**2 - 2", name="parabola")

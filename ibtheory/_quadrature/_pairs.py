@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ibtheory._quadrature import _differences
+from ibtheory._quadrature import _differences, _pieces
 from ibtheory._quadrature._rules import (
     LARGEST_STEP,
     chunks,
@@ -38,7 +38,10 @@ def centred(f, g, q1, q2, c, om, means=None):
     if near.any():
         a, b = (hermite(take(h, near), q[near], _ORDERS)[:, 1:] for h, q in ((f, q1), (g, q2)))
         value[near] = np.sum(a * b * c[near, None] ** np.arange(1, _ORDERS), axis=-1)
-    if far.any():
+    if far.any() and f.pieces and g is f:
+        shift = (mean[far] for mean in means)
+        value[far] = _in_pieces(take(f, far), _pieces.product, q1[far], q2[far], c[far], om[far], *shift)
+    elif far.any():
         first, second = (_less(take(h, far), mean[far]) for h, mean in zip((f, g), means, strict=True))
         value[far] = pair(first, second, np.multiply, q1[far], q2[far], c[far], om[far])
     return value
@@ -55,6 +58,9 @@ def gap(f, g, q1, q2, c, om):
         spread += (m1 - m2) ** 2
         value[apart] = 0.5 * spread - centred(first, second, *pairs, c[apart], om[apart], (m1, m2))
     close = ~apart
+    if f.pieces and g is f:
+        value[close] = _in_pieces(take(f, close), _pieces.half_square, q1[close], q2[close], c[close], om[close])
+        return value
     if f.derivative is not None:
         close &= _differences.apart(q1, q2, om) * f.reach < _differences.length(f)
         value[close] = _average(
@@ -153,15 +159,10 @@ def _kinked(f, g, combine, q1, q2, c, om, crossed):
     spread = np.sqrt(np.clip(om * (1 + c), 0, 1))
     difference = _differences.root_difference(q1, q2) + np.sqrt(q2) * om
     result = np.empty(q1.size)
-    panels_outer = 4 + f.kinks.shape[1] + _CROSSING.size * crossed.shape[1]
-    for part in chunks(q1.size, 400 * panels_outer * (4 + g.kinks.shape[1])):
+    for part in chunks(q1.size, 20 * _outer_panels(f, crossed) * 20 * (4 + g.kinks.shape[1])):
         root1, root2 = np.sqrt(q1[part])[:, None], np.sqrt(q2[part])[:, None]
         cos, sin = c[part][:, None], spread[part][:, None]
-        width = scaled_kinks(sin, np.abs(cos))
-        crossing = scaled_kinks(crossed[part], root2 * cos)[..., None]
-        with np.errstate(invalid="ignore"):
-            near = np.nan_to_num(crossing + width[..., None] * _CROSSING, nan=np.inf).reshape(len(cos), -1)
-        x, wx = panels(edges_between(reach, scaled_kinks(f.kinks[part], root1), near), fine)
+        x, wx = _outer(f, reach, crossed, part, root1, root2, cos, sin)
         middle = (cos * x)[..., None]
         cut = scaled_kinks(scaled_kinks(g.kinks[part], root2)[:, None, :] - middle, sin[..., None])
         y, wy = panels(edges_between(reach, cut), fine)
@@ -171,4 +172,35 @@ def _kinked(f, g, combine, q1, q2, c, om, crossed):
         apart = (difference[part][:, None] * x)[..., None] - across
         inside = np.sum(wy * density(y) * combine(f, g, u, v, apart, part), axis=-1)
         result[part] = np.sum(wx * density(x) * inside, axis=-1)
+    return result
+
+
+def _outer_panels(f, crossed):
+    return 4 + f.kinks.shape[1] + _CROSSING.size * crossed.shape[1]
+
+
+def _outer(f, reach, crossed, part, root1, root2, cos, sin):
+    """Nodes and weights in x: between the kinks of f, denser where v crosses one."""
+    width = scaled_kinks(sin, np.abs(cos))
+    crossing = scaled_kinks(crossed[part], root2 * cos)[..., None]
+    with np.errstate(invalid="ignore"):
+        near = np.nan_to_num(crossing + width[..., None] * _CROSSING, nan=np.inf).reshape(len(cos), -1)
+    return panels(edges_between(reach, scaled_kinks(f.kinks[part], root1), near), f.fine)
+
+
+def _in_pieces(f, average, q1, q2, c, om, *means):
+    """As :func:`_kinked` for a piecewise polynomial, whose ``average`` over y is in closed form."""
+    spread = np.sqrt(np.clip(om * (1 + c), 0, 1))
+    difference = _differences.root_difference(q1, q2) + np.sqrt(q2) * om
+    result = np.empty(q1.size)
+    for part in chunks(q1.size, 20 * _outer_panels(f, f.kinks)):
+        root1, root2 = np.sqrt(q1[part])[:, None], np.sqrt(q2[part])[:, None]
+        cos, sin = c[part][:, None], spread[part][:, None]
+        x, w = _outer(f, f.reach, f.kinks, part, root1, root2, cos, sin)
+        if means:
+            first, second = average(f, root1 * x, root2 * cos * x, root2 * sin)
+            values = (first - means[0][part][:, None]) * (second - means[1][part][:, None])
+        else:
+            values = average(f, root1 * x, -difference[part][:, None] * x, root2 * sin)
+        result[part] = np.sum(w * density(x) * values, axis=-1)
     return result

@@ -33,6 +33,8 @@ class Integrand:
         Standard deviations beyond which function times density is negligible.
     fine : bool
         Finer rules, to see what the usual ones leave out.
+    pieces : tuple of tuples or None
+        Polynomials between the kinks, their coefficients from the constant on.
     """
 
     function: Callable
@@ -43,6 +45,7 @@ class Integrand:
     jumps: np.ndarray | None = None
     reach: float = REACH
     fine: bool = False
+    pieces: tuple | None = None
 
     @property
     def smooth(self):

@@ -181,7 +181,7 @@ hard_swish = ActivationFunction(
     kinks=(-3.0, 3.0),
     expression=_sympy(lambda sympy, x: x * sympy.Min(sympy.Max(x + 3, 0), 6) / 6),
     code="activations.hard_swish",
-    reference="Howard et al., Searching for MobileNetV3, arXiv:1905.02244; moments by quadrature",
+    reference="Howard et al., Searching for MobileNetV3, arXiv:1905.02244; moments by quadrature over one variable",
 )
 sign = ActivationFunction(
     name="sign",

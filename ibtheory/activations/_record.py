@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
+from numpy.polynomial.polynomial import Polynomial, polyval
 
 from ibtheory import _closed
+
+_DEGREE = 3  # of the polynomials that are looked for between kinks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,6 +76,13 @@ class ActivationFunction:
         heights = above - below
         return np.where(np.abs(heights) > 1e-9 * (np.abs(above) + np.abs(below)) + 1e-12, heights, 0.0)
 
+    @cached_property
+    def pieces(self):
+        """Coefficients, from the constant on, of the polynomials between the kinks; None where there are others."""
+        ends = [-np.inf, *self.kinks, np.inf]
+        pieces = tuple(_polynomial(self.function, low, high) for low, high in pairwise(ends)) if self.kinks else (None,)
+        return None if None in pieces else pieces
+
     def __reduce__(self):
         if self.code:
             return from_code, (self.code,)
@@ -87,6 +98,27 @@ def from_code(code):
 
 def _rebuild(name, function, derivative, kinks, reference):
     return ActivationFunction(name, function, derivative, kinks, reference=reference)
+
+
+def _polynomial(function, low, high):
+    """The polynomial of degree up to 3 that a function is between two kinks, or None."""
+    if np.isfinite(low) and np.isfinite(high):
+        points = low + (high - low) * 0.5 * (1 - np.cos(np.pi * (np.arange(120) + 0.5) / 120))
+    else:
+        base, side = (high, -1) if np.isinf(low) else (low, 1)
+        points = base + side * np.concatenate([np.logspace(-6, 4, 121), np.arange(0.25, 20, 0.25)])
+        low, high = sorted((base, base + 8 * side))
+    with np.errstate(all="ignore"):
+        values = np.asarray(function(points), float)
+        for degree in range(_DEGREE + 1):
+            nodes = np.linspace(low, high, degree + 3)[1:-1]
+            fit = Polynomial.fit(nodes, function(nodes), degree, domain=[low, high]).convert()
+            coefficients = np.pad(fit.coef, (0, degree + 1 - len(fit.coef)))
+            coefficients[np.abs(coefficients) < 1e-13 * np.abs(coefficients).max()] = 0.0
+            error = np.abs(values - polyval(points, coefficients))
+            if np.all(error <= 1e-13 * polyval(np.maximum(np.abs(points), 1), np.abs(coefficients))):
+                return tuple(coefficients.tolist())
+    return None
 
 
 def symbol():

@@ -56,9 +56,10 @@ class Panel:
         return probit(self.share(self.xi), 1 - self.high + (self.high - self.low) * ndtr(-self.xi))
 
     def score(self, x):
-        """The place of a share in the panel."""
+        """The place of a share in the panel, up to its last node if another panel follows."""
         width = self.high - self.low
-        return probit(np.clip((x - self.low) / width, 0, 1), np.clip((self.high - x) / width, 0, 1))
+        xi = probit(np.clip((x - self.low) / width, 0, 1), np.clip((self.high - x) / width, 0, 1))
+        return np.minimum(xi, self.last) if self.high < 1 else xi
 
     def unit(self, xi):
         return (2 * xi - self.first - self.last) / (self.last - self.first)
@@ -90,12 +91,15 @@ class Panel:
         first = self.first - max(low + REACH, 0.0) / rates[0]
         return first, self.last + max(REACH - high, 0.0) / rates[1]
 
-    def weights(self, function):
-        """w with sum_j w_j P(x_j) = integral of function(x) P(x) dx, P a polynomial in xi given at the nodes."""
-        xi, weights = rule(self.first, self.last)
+    def values(self, xi):
+        """w with sum_j w_j P(x_j) = P at each of ``xi``, P a polynomial in xi given at the nodes: (xi, nodes)."""
         basis = chebyshev.chebvander(self.unit(xi), len(self.xi) - 1)
-        weights = weights * function(self.share(xi)) * normal_density(xi) * (self.high - self.low)
-        return np.linalg.solve(chebyshev.chebvander(self.unit(self.xi), len(self.xi) - 1).T, basis.T @ weights)
+        return basis @ np.linalg.inv(chebyshev.chebvander(self.unit(self.xi), len(self.xi) - 1))
+
+    def weights(self, function):
+        """w with sum_j w_j P(x_j) = integral of function(x) P(x) dx, likewise."""
+        xi, weights = rule(self.first, self.last)
+        return (weights * function(self.share(xi)) * normal_density(xi) * (self.high - self.low)) @ self.values(xi)
 
 
 class Curve(Law):
@@ -150,6 +154,10 @@ class Curve(Law):
             spread = np.minimum(ndtr(rows).std(axis=0, ddof=1), spread)
             error = np.hypot(error, spread / np.sqrt(self._replicates))
         return np.where(np.isfinite(rows[0]), error, 0.0)[()]
+
+    def rows(self, scores):
+        """P(f > x) of each replicate at shares of these normal scores, of a law with one panel from 0 to 1."""
+        return np.stack([ndtr(-self._eta(0, scores, row)[0]) for row in range(1, self._replicates + 1)])
 
     def logpdf(self, x):
         x = np.asarray(x, dtype=float)

@@ -4,20 +4,23 @@ Given the means of its rivals the fraction of a class increases in its own mean,
 
 .. math:: P(f_k \le x) = E\,\Phi(a(x)/s), \qquad P(f_{max} > x) = E\,\bar\Phi(\max(a, m_{(2)})/s) / \bar\Phi(m_{(2)}/s)
 
-with f(a(x)) = x. What is left is smooth in the descending order statistics of the other means: of the C - 1 rivals for
-f_k, of the classes below the largest for f_max. Up to 50 classes the mean of f_k is counted from the average of its
-rivals, which is independent of their differences: both tails then keep their relative precision.
+with f(a(x)) = x. From x = 1/2 on at most one class is larger, and the latter is C P(f_k > x). What is left is smooth in
+the descending order statistics of the other means: of the C - 1 rivals for f_k, of the classes below the largest for
+f_max. Up to 50 classes the mean of f_k is counted from the average of its rivals, which is independent of their
+differences: both tails then keep their relative precision.
 """
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr
+from scipy.special import ndtr
 
 from ibtheory.fractions import ordered, panels
 from ibtheory.fractions.curve import Curve
 
+FEW = ordered.FEW  # up to so many classes nothing but sampling errs in the law of f_k
 _REPLICATES = 8
-_POINTS = {"one": 2**15, "largest": 2**14, "many": 2**13}  # of a replicate, the last above ordered.FEW classes
+_POINTS = {"one": 2**13, "largest": 2**14, "many": 2**13}  # of a replicate, the last above ordered.FEW classes
 _ACCURACY = 1e-8  # of what is not sampled
+_LOWEST = -9.5  # of the trapezoid for f_max: its mean is not below the largest rival
 
 
 def one(gamma, classes, square):
@@ -32,23 +35,43 @@ def one(gamma, classes, square):
         return ndtr(score), ndtr(-score)
 
     samples = ordered.draw(classes, _points("one", classes), _REPLICATES)
-    known = [(np.ones_like, 1 / classes), (lambda x: 2 * x, square)]
+    moments = [(np.ones_like, 1 / classes), (lambda x: 2 * x, square)]
+    known = [(panel.weights(g), mean - _base(panel, g)) for g, mean in moments]
     return Curve([panel], _tables(samples, tails, [panel], known), _ACCURACY)
 
 
-def largest(gamma, classes, mean):
-    """Law of f_max; ``mean`` is its exact expectation."""
-    root, heights, pieces = np.sqrt(gamma), panels.heights(classes), panels.largest(gamma, classes)
+def largest(gamma, classes, mean, one):
+    """Law of f_max; ``mean`` is its exact expectation, ``one`` the law of f_k where it is to be used from 1/2 on."""
+    pieces = panels.largest(gamma, classes)
+    below = [panel for panel in pieces if panel.start < 1 / 2 or one is None]
+    tables, area = [], mean
+    for panel in pieces[len(below) :]:
+        sf = classes * one.rows(panel.probits())
+        tables.append((1 - sf, sf))
+        area = area - sf @ panel.weights(np.ones_like)
+    if below:
+        known = [(np.concatenate([p.weights(np.ones_like) for p in below]), area - _base(below[0], np.ones_like))]
+        if tables:
+            end = below[-1].values(below[-1].last)[0]
+            nodes = sum(len(panel.xi) for panel in below)
+            known.append((np.pad(end, (nodes - len(end), 0)), classes * one.rows(0.0)))
+        tables = _sampled(gamma, classes, below, known) + tables
+    return Curve(pieces, tables, _ACCURACY)
+
+
+def _sampled(gamma, classes, pieces, known):
+    """Tables of f_max by the classes below the largest."""
+    root, heights = np.sqrt(gamma), panels.heights(classes, lowest=_LOWEST)
     scores = np.concatenate([panel.probits() for panel in pieces])
 
     def tails(z, counts):
         top = z[:, :1]
-        score = top + np.maximum(heights.solve(root * (top - z), counts, scores), 0.0) / root
-        log_sf = log_ndtr(-score) - log_ndtr(-top)
-        return -np.expm1(log_sf), np.exp(log_sf)
+        tie = ndtr(-top)
+        sf = ndtr(-top - np.maximum(heights.solve(root * (top - z), counts, scores), 0.0) / root)
+        return (tie - sf) / tie, sf / tie
 
     samples = ordered.draw(classes, _points("largest", classes), _REPLICATES, below_largest=True)
-    return Curve(pieces, _tables(samples, tails, pieces, [(np.ones_like, mean)]), _ACCURACY)
+    return _tables(samples, tails, pieces, known)
 
 
 def _points(law, classes):
@@ -59,17 +82,18 @@ def _tables(samples, tails, pieces, known):
     """(cdf, sf) at the nodes of each panel, (replicates, nodes) each, calibrated on known moments.
 
     tails : callable of a sample -> (cdf, sf), each (points, nodes)
-    known : list of (g, E G(f)) with G' = g and G(0) = 0
+    known : list of (weights of the nodes, sum of weights P(f > x)), the latter a number or (replicates,)
 
-    The weights of the points are the smallest change of equal ones under which the known moments are exact.
+    The weights of the points are the smallest change of equal ones under which the known sums are exact.
     """
-    weights = [np.concatenate([panel.weights(g) for panel in pieces]) for g, _ in known]
+    weights = np.stack([weight for weight, _ in known], axis=1)
+    targets = [np.broadcast_to(target, _REPLICATES) for _, target in known]
     splits = np.cumsum([len(panel.xi) for panel in pieces])[:-1]
     rows = []
-    for sample in samples:
+    for sample, *target in zip(samples, *targets, strict=True):
         cdf, sf = tails(*sample)
-        controls = np.stack([sf @ weight for weight in weights], axis=1)
-        missing = np.array([mean - _base(pieces[0], g) for g, mean in known]) - controls.mean(axis=0)
+        controls = sf @ weights
+        missing = target - controls.mean(axis=0)
         controls -= controls.mean(axis=0)
         spread = controls.T @ controls / len(controls) + _ACCURACY**2 * np.eye(len(known))
         share = (1 + controls @ np.linalg.solve(spread, missing)) / len(controls)

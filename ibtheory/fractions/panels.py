@@ -13,9 +13,9 @@ _EDGE = 5.5  # normal scores up to an edge between panels
 _PILOT, _LOWEST = 2**12, 0.004  # rows that tell how small f_max may be, and their quantile that is tabulated
 
 
-def heights(classes):
+def heights(classes, **options):
     """The solver for a number of classes: G is as narrow as 1/sqrt(C) deep in the tail."""
-    return Heights(min(0.3, 0.95 / np.sqrt(min(classes, ordered.FEW))))
+    return Heights(min(0.3, 0.95 / np.sqrt(min(classes, ordered.FEW))), **options)
 
 
 def one(gamma, classes, density=2.5, tail=_TAIL):
@@ -46,5 +46,5 @@ def _range(gamma, classes, tail):
     z, counts = ordered.typical(classes)
     high = solver.score(root * (z[:, :1] - z), counts, root * (tail - z[0, 0]))[0]
     z, counts = next(ordered.draw(classes, _PILOT, 1, below_largest=True))
-    ties = solver.score(root * (z[:, :1] - z), counts, np.zeros(len(z)))
+    ties = solver.score(root * (z[:, :1] - z), counts, 0.0)
     return ndtr(np.quantile(ties, _LOWEST)), ndtr(min(high, _SCORES[1]))

@@ -32,11 +32,13 @@ class Heights:
         Of the trapezoid in t.
     spacing : float
         Of the nodes in a between which a quintic is inverted; the error of a solution is about 3e-5 spacing^6.
+    lowest : float
+        Where the trapezoid begins: some 9 below the least a that counts.
     """
 
-    def __init__(self, step, spacing=0.35):
+    def __init__(self, step, spacing=0.35, lowest=_LOWEST):
         self._step, self._spacing = step, spacing
-        self._t = np.arange(_LOWEST, _HIGHEST, step)
+        self._t = np.arange(lowest, _HIGHEST, step)
         self._table = _taylor(self._t, step)
 
     def solve(self, gaps, counts, scores):

@@ -13,6 +13,9 @@ the change by a finer rule, for the Hermite series its tail
     |c|^n \Big(\mathrm E\,\varphi(u)^2 - \sum_{k<n} a_k^2\Big)^{1/2}
     \Big(\mathrm E\,\varphi(v)^2 - \sum_{k<n} b_k^2\Big)^{1/2}.
 
+Between the named kinks a polynomial of degree up to 3 is recognized: given one variable, its average over the other one
+is then in closed form, and the quadrature over one variable only.
+
 A kink that was not named is refused where it is felt at variances 0.3 and 3.
 """
 

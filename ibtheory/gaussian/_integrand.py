@@ -24,7 +24,13 @@ def integrand(phi, count, derivative=False, largest=1.0):
         derivative=None if derivative else phi.derivative,
         jumps=None if derivative else phi.jumps,
         reach=_reach(phi, _rounded_up(largest)),
+        pieces=_derived(phi.pieces) if derivative else phi.pieces,
     )
+
+
+def _derived(pieces):
+    """The derivatives of polynomials."""
+    return pieces and tuple(tuple(np.polynomial.polynomial.polyder(p)) for p in pieces)
 
 
 def _rounded_up(q):

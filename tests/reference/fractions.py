@@ -44,8 +44,8 @@ def agreement(correlation, classes):
     return classes * total
 
 
-def disagreement(angle, classes, step=0.25):
-    """1 - S_C(cos angle) for a small angle in 25 digits."""
+def disagreement(angle, classes, step=0.3):
+    """1 - S_C(cos angle) for a small angle in 25 digits; the step is good to 3e-14, relatively."""
     with mp.workdps(25):
         angle, step = mp.mpf(angle), mp.mpf(step)
         plus, minus, ratio = mp.cos(angle / 2), mp.sin(angle / 2), mp.tan(angle / 2)
