@@ -76,7 +76,8 @@ class Prediction(Saved):
         "layers" and "group_covariance", nested lists); empty where theory is exact.
     remainder : dict
         By the same names, how much what is left out behind the terms of order 1/width may change the value: the next
-        order, 5 depth/width of these terms, or half of them with BatchNorm on a dataset; empty without such terms.
+        order, 5 depth/width of these terms, or half of them with BatchNorm on a dataset, or as much as them with
+        uniform weights; empty without such terms.
     seed : int
     """
 

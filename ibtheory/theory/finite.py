@@ -26,6 +26,7 @@ _STEADY = 0.03  # change of a correlation, with BatchNorm on a dataset, beyond w
 _RANGE = 0.5  # relative change of gamma beyond which the expansion is said to leave its range
 _NEXT = 5.0  # next order over this one, in units of depth/width: the parameter of the expansion grows so per layer
 _SAMPLE_BY_SAMPLE = 0.5  # of the terms with BatchNorm on a dataset, whose centring is taken sample by sample
+_UNIFORM = 1.0  # of the terms, with uniform weights: their fourth cumulant adds others of the same order
 _FELT = 0.01  # relative size of the next order from which it is worth a word
 
 
@@ -54,11 +55,6 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
     kernel, first, second = _pairs(moments, steps[0].fan_in, seed)
     trace = batchwidth.Trace([state for _, state in tape], first, second, slice(None), {})
     labels, shares = groups.labels_of(moments, tape[0][1].data), groups.label_shares(tape[0][1].data)
-    if any(step.layer.distribution == "uniform" for step in steps if isinstance(step.layer, Dense)):
-        notes.append(
-            "the terms of order 1/width are those of normal weights; the fourth cumulant of uniform ones adds "
-            "others of the same order"
-        )
     corrections = []
     for weights, chosen in _parts(moments, len(first)):
         part = Kernel(kernel.value[chosen], kernel.shift[chosen], kernel.cov[chosen])
@@ -76,6 +72,12 @@ def corrected(net, steps, moments, tape, replicas, seed, notes):
         results.append(summary.shifted(shift, change))
     depth = len(blocks) - 1
     left_out = _NEXT * depth / net.width
+    if any(step.layer.distribution == "uniform" for step in steps if isinstance(step.layer, Dense)):
+        left_out = max(left_out, _UNIFORM)
+        notes.append(
+            "the terms of order 1/width are those of normal weights; the fourth cumulant of uniform ones adds "
+            "others of the same order"
+        )
     if batch and not moments.exchangeable:
         if _moved(replicas, results) > _STEADY:
             notes.append(
