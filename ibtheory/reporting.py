@@ -225,7 +225,7 @@ def _run(tasks, progress):
 
     with (
         _blas.one_thread(),
-        ThreadPoolExecutor(min(len(tasks), _cores())) as pool,
+        ThreadPoolExecutor(min(len(tasks), _blas.cores())) as pool,
         tqdm.tqdm(total=len(tasks), unit="cell", disable=not progress) as bar,
     ):
         futures = [pool.submit(_cell, *task) for task in tasks]
@@ -237,10 +237,6 @@ def _run(tasks, progress):
             pool.shutdown(cancel_futures=True)
             raise
         return [future.result() for future in futures]
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def build(made):

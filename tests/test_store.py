@@ -96,6 +96,10 @@ def test_damage_is_refused_by_name_and_mended_by_deleting(tmp_path):
         np.savez(target, counts=np.zeros((2, 2)))
     with pytest.raises(ValueError, match="does not hold 6 networks"):
         simulate(store=tmp_path / "s")
+    simulate(store=tmp_path / "other", seed=5)
+    file.write_bytes((tmp_path / "other" / file.name).read_bytes())
+    with pytest.raises(ValueError, match=f"{file.name} is of another run; delete it"):
+        simulate(store=tmp_path / "s")
     file.unlink()
     np.testing.assert_array_equal(simulate(store=tmp_path / "s").readout_fractions, expected)
 

@@ -21,7 +21,7 @@ from ibtheory.store import Store
 _MOMENTS = ("same", "cross", "gap", "mean")
 _MOST_READOUTS = 64
 _READOUT_SHARE = 0.25  # of the time of the hidden layers
-_BLOCK_SECONDS, _STORED_SECONDS = 0.02, 2.0
+_BLOCK_SECONDS, _SENT_SECONDS, _STORED_SECONDS = 0.02, 0.2, 2.0
 
 
 def simulate(
@@ -83,7 +83,7 @@ def simulate(
         A folder in which finished networks are kept; the same call goes on there after an interruption, to the same
         bits, and more ``networks`` extend it.
     executor : concurrent.futures.Executor, optional
-        Where blocks of networks run: threads, processes, dask or MPI. Default: threads.
+        Where blocks of networks run: threads, processes, dask's or MPI's. Default: threads.
     workers : int, optional
         Number of threads without an executor; default: the processors this process may use. Neither changes a bit.
     progress : bool
@@ -124,7 +124,8 @@ def simulate(
         task, given = _prepare(net, data, size, readouts, seed, dtype, parameters, gradients)
         networks = _count(networks, given)
         kept = None if store is None else Store(store, _description(task, given))
-        blocks = execution.ranges(networks, _block(task, stored=kept is not None))
+        seconds = _STORED_SECONDS if kept else _SENT_SECONDS if executor else _BLOCK_SECONDS
+        blocks = execution.ranges(networks, _block(task, seconds))
         collected = _Collected(task, _input_moments(data.X), keep)
 
         def run(first, stop):
@@ -226,13 +227,11 @@ def _auto_readouts(task):
     return int(min(max(number, 1), _MOST_READOUTS))
 
 
-def _block(task, *, stored):
-    """Networks per block: a function of the task, and larger where each becomes a file."""
+def _block(task, seconds):
+    """Networks per block: a function of the task and of the seconds that a block is to take."""
     program = task.program()
-    seconds = _hidden_seconds(task, program) + task.readouts * _readout_seconds(task, program)
-    if stored:
-        return int(min(max(_STORED_SECONDS / seconds, 1), 100 * statistics.CHUNK))
-    return int(min(max(_BLOCK_SECONDS / seconds, 1), statistics.CHUNK))
+    each = _hidden_seconds(task, program) + task.readouts * _readout_seconds(task, program)
+    return int(min(max(seconds / each, 1), 100 * statistics.CHUNK))
 
 
 def _count(networks, given):
@@ -337,7 +336,7 @@ class _Collected:
             table[f"{name}_error"] = errors[index:size:4]
         table["gamma"], table["gamma_error"] = self.moments.gamma()
         if self.task.gradients:
-            means, errors = (column.reshape(3, -1) for column in self.gradients.estimates())
+            means, errors = (column.reshape(3, -1) for column in self.gradients.close().estimates())
             for index, name in enumerate(("gradient", "gradient_cross", "weight_gradient")):
                 table[name], table[f"{name}_error"] = means[index], errors[index]
         return table

@@ -1,11 +1,12 @@
 """Blocks of networks on an executor: in order, the same bits whatever the executor, kept in a store or not."""
 
-import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
-from ibtheory import _check
+from ibtheory import _blas, _check
+
+_IN_FLIGHT = 64  # blocks on an executor that does not say how many workers it has
 
 
 def check_seed(seed):
@@ -20,12 +21,12 @@ def check_workers(workers, executor):
     """Number of threads."""
     if workers is not None and executor is not None:
         raise ValueError("give workers or an executor, not both; an executor has its own workers")
-    return _processors() if workers is None else _check.integer("workers", workers, 1)
-
-
-def _processors():
-    """Processors this process may use (Linux can restrict them)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(
+            f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}; of dask give "
+            "client.get_executor(), of MPI mpi4py.futures.MPIPoolExecutor(), for threads of this process workers=4"
+        )
+    return _blas.cores() if workers is None else _check.integer("workers", workers, 1)
 
 
 def ranges(networks, block):
@@ -35,9 +36,9 @@ def ranges(networks, block):
 
 @contextmanager
 def pool(executor, workers):
-    """(executor, number of blocks in flight)."""
+    """(executor, number of blocks in flight): enough that no worker waits, few enough to be held in memory."""
     if executor is not None:
-        yield executor, 64
+        yield executor, max(2 * (getattr(executor, "_max_workers", None) or 0), _IN_FLIGHT)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="ibtheory") as threads:
         yield threads, 2 * workers
@@ -59,7 +60,7 @@ def in_order(where, blocks, run, store=None):
     """Results of all blocks in the order of the networks, with few blocks waiting.
 
     ``where``: a :func:`pool`; ``run`` (first, stop): function and arguments for a block, which returns a named tuple
-    of arrays; ``store``: has those that are done, and gets the others.
+    of arrays; ``store``: has those that are done, and gets the others as soon as they are, in whatever order.
     """
     executor, window = where
     waiting = deque()
@@ -68,20 +69,46 @@ def in_order(where, blocks, run, store=None):
             if len(waiting) == window:
                 yield _next(waiting, store)
             kept = store.read(first, stop) if store else None
-            waiting.append((first, stop, kept or executor.submit(*run(first, stop))))
+            future = None if kept else executor.submit(*run(first, stop))
+            waiting.append(_Block(first, stop, future, kept))
         while waiting:
             yield _next(waiting, store)
     finally:
-        for _, _, pending in waiting:
-            if not isinstance(pending, dict):
-                pending.cancel()
+        for block in waiting:
+            block.cancel()
+
+
+class _Block:
+    """Networks ``first`` to ``stop``: a future, later its arrays."""
+
+    def __init__(self, first, stop, future, arrays):
+        self.first, self.stop, self.future, self.arrays = first, stop, future, arrays
+
+    def settle(self, store):
+        """Take and keep the arrays if they are there; a failure stays in the future until the block is in front."""
+        future = self.future
+        if self.open or future is None or future.cancelled() or future.exception():
+            return
+        self.arrays, self.future = future.result()._asdict(), None
+        if store:
+            store.write(self.first, self.stop, self.arrays)
+
+    @property
+    def open(self):
+        """Whether it is still under way."""
+        return self.future is not None and not self.future.done()
+
+    def cancel(self):
+        if self.future is not None:
+            self.future.cancel()
 
 
 def _next(waiting, store):
-    first, stop, found = waiting.popleft()
-    if isinstance(found, dict):
-        return found
-    arrays = found.result()._asdict()
-    if store:
-        store.write(first, stop, arrays)
-    return arrays
+    """Arrays of the block in front; what is done before it is kept meanwhile."""
+    while waiting[0].open:
+        wait([block.future for block in waiting if block.open], return_when=FIRST_COMPLETED)
+        for block in waiting:
+            block.settle(store)
+    block = waiting.popleft()
+    block.settle(store)
+    return block.future.result() if block.future else block.arrays  # a future is left where it failed, and raises
