@@ -123,12 +123,11 @@ def power(freedom, shift, count):
     return float(stats.ncx2.sf(stats.chi2.isf(LEVEL / count, freedom), freedom, shift))
 
 
-def shifts(numbers):
-    """Noncentrality of the control's chi-square by test, to the leading order; ``numbers`` at MIXED and GROWN."""
-    total, lanes = STREAMS * numbers, random.LANES
-    neighbors = {"lanes": total / lanes * lanes, "streams": numbers * STREAMS}
+def shifts():
+    """Noncentrality of the control's chi-square by test, to the leading order, whatever the number of numbers."""
+    total = STREAMS * NUMBERS
     grown = 2 * GROWN + 2 * MIXED**2  # of the variance
-    return {"moments": total * grown**2 / 2, **{name: count * MIXED**2 for name, count in neighbors.items()}}
+    return {"moments": total * grown**2 / 2, "lanes": total * MIXED**2, "streams": total * MIXED**2}
 
 
 def judged(records, coarser):
@@ -136,7 +135,7 @@ def judged(records, coarser):
     for key, mark in (("p_value", "rejected"), ("control_p_value", "control_rejected")):
         for row, found in zip(records, holm([row[key] for row in records], LEVEL), strict=True):
             row[mark] = bool(found)
-    felt = shifts(NUMBERS)  # the same whatever the number: the control is coarser where there are fewer
+    felt = shifts()
     for row in records:
         row["power"] = power(row["freedom"], felt[row["test"]], len(records)) if row["test"] in felt else None
     feeling = [row for row in records if row["power"] is not None]
