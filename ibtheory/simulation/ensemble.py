@@ -126,10 +126,10 @@ def simulate(
         kept = None if store is None else Store(store, _description(task, given))
         seconds = _STORED_SECONDS if kept else _SENT_SECONDS if executor else _BLOCK_SECONDS
         blocks = execution.ranges(networks, _block(task, seconds))
-        collected = _Collected(task, _input_moments(data.X), keep)
+        collected, sent = _Collected(task, _input_moments(data.X), keep), execution.shared(executor, task)
 
         def run(first, stop):
-            return run_block, task, first, stop, None if given is None else given[first:stop]
+            return run_block, sent, first, stop, None if given is None else given[first:stop]
 
         with execution.pool(executor, workers) as pool, execution.bar(progress, networks) as advance:
             for arrays in execution.in_order(pool, blocks, run, kept):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from ibtheory import _blas, _check
 
-_IN_FLIGHT = 64  # blocks on an executor that does not say how many workers it has
+_IN_FLIGHT = 64  # blocks, at least, on an executor that may not say how many workers it has
 
 
 def check_seed(seed):
@@ -38,10 +38,22 @@ def ranges(networks, block):
 def pool(executor, workers):
     """(executor, number of blocks in flight): enough that no worker waits, few enough to be held in memory."""
     if executor is not None:
-        yield executor, max(2 * (getattr(executor, "_max_workers", None) or 0), _IN_FLIGHT)
+        yield executor, max(2 * _workers(executor), _IN_FLIGHT)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="ibtheory") as threads:
         yield threads, 2 * workers
+
+
+def _workers(executor):
+    """Workers of an executor, 0 if it does not say; dask's has a client."""
+    client = getattr(executor, "_client", None)
+    return sum(client.nthreads().values()) if client else getattr(executor, "_max_workers", None) or 0
+
+
+def shared(executor, task):
+    """``task`` as an argument of every block: dask is given it once, and a worker fetches it once."""
+    client = getattr(executor, "_client", None)
+    return client.scatter(task, hash=False) if client else task
 
 
 @contextmanager

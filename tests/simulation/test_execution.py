@@ -113,6 +113,8 @@ def test_dask(expected, tmp_path, monkeypatch):
         assert_same(results(executor=pool), expected)
         chunks_of(monkeypatch, 2e-4)
         assert_same(results(executor=pool, store=tmp_path), expected)
+        large = ib.Dataset(np.random.default_rng(0).standard_normal((6000, 500)))  # dask warns of 10 MB per block
+        ib.simulate(ib.mlp(4, 1), large, networks=2, readouts=1, executor=pool)
 
 
 MPI = """
