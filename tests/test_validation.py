@@ -200,15 +200,16 @@ def test_real_data_compares_labels_and_feels_one_population():
 
 
 def test_calibration_compares_every_row_and_feels_its_controls():
-    records = calibration.rows("one hidden layer", range(1, 13), planted=0.2, shrunk=0.1)
+    records = calibration.rows("one hidden layer", range(1, 13), planted=0.3)
     assert [(row["layer"], row["quantity"]) for row in records] == [
         (layer, name) for layer in ("relu 1", "logits") for name in ("same", "cross", "gap")
     ]
     assert all(row["mean"] == pytest.approx(row["theory"], rel=4 * row["relative_error"] / 12**0.5) for row in records)
-    outcome = calibration.judged(records, 0.2, 0.1)
+    outcome = calibration.judged(records, 0.3)
     assert outcome.consistent
-    assert all(row["rejected_planted"] and row["rejected_shrunk"] for row in records)
-    rows = calibration.rows("readout of a given layer", range(1, 3), planted=0.2, shrunk=0.1)
+    assert all(row["rejected_planted"] for row in records)
+    assert all(row["rejected_unclustered"] for row in records if row["layer"] == "relu 1")  # an eighth of the right
+    rows = calibration.rows("readout of a given layer", range(1, 3), planted=0.3)
     assert [row["quantity"] for row in rows][3:] == [
         *("gamma_effective", "class_fraction_variance", "group_variance", "group_variance", "group_covariance"),
     ]

@@ -99,11 +99,20 @@ def judged(cells):
         consistent=bool(tested) and all(row["later"] for row in tested),
         level=LEVEL,
         control=_control(cells, len(tested)),
-        numbers={"pairs": rows, "cells": [_plain(cell) for cell in cells]},
+        numbers={"pairs": rows, "fastest": fastest(cells), "cells": [_plain(cell) for cell in cells]},
         seeds={"data": DATA_SEED, "networks": "cell by cell, in cells[].seed"},
         summary=_summary(cells, rows),
         draw=lambda: figure(cells, rows),
     )
+
+
+def fastest(cells):
+    """{optimizer: {placement: smallest median of the steps over rates and decays}}: each at its own best setting."""
+    best = {}
+    for cell in cells:
+        steps = best.setdefault(cell["optimizer"], {})
+        steps[cell["placement"]] = min(steps.get(cell["placement"], np.inf), _quartiles(cell["steps"])[1])
+    return best
 
 
 def _setting(cell):
@@ -174,10 +183,13 @@ def _summary(cells, rows):
         name = "{} {:g} {:g}".format(*row["setting"])
         slow, fast = row["median_steps"]
         state = {True: "later", False: "NOT LATER", None: "not converged, not tested"}[row["later"]]
-        line = f"{row['slow']:<13} against {row['fast']:<12}{name:<16}median {slow:>4g} against {fast:>4g}, slower in"
+        line = f"{row['slow']:<13} against {row['fast']:<12}{name:<17}median {slow:>4g} against {fast:>4g}, slower in"
         lines.append(f"{line} {row['share_slower']:.2f} of pairs, p {row['p_value']:.1e}  {state}")
-    tested = [row for row in rows if row["converged"]]
-    return "\n".join([*lines, f"later in {sum(map(bool, (row['later'] for row in tested)))} of {len(tested)} tested"])
+    for optimizer, steps in fastest(cells).items():
+        words = ", ".join(f"{name} {median:g}" for name, median in steps.items())
+        lines.append(f"{optimizer}, each placement at its best setting, median steps: {words}")
+    tested = [row["later"] for row in rows if row["converged"]]
+    return "\n".join([*lines, f"later in {sum(tested)} of {len(tested)} tested"])
 
 
 _TICKS = (1, 3, 10, 30, 100, 300)
