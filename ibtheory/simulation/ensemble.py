@@ -132,9 +132,8 @@ def simulate(
             return run_block, sent, first, stop, None if given is None else given[first:stop]
 
         with execution.pool(executor, workers) as pool, execution.bar(progress, networks) as advance:
-            for arrays in execution.in_order(pool, blocks, run, kept):
+            for arrays in execution.in_order(pool, blocks, run, kept, advance):
                 collected.add(arrays)
-                advance(len(arrays["stop"]))
     return collected.ensemble(net, data, networks, batch, seed, dtype)
 
 

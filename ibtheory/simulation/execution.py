@@ -68,23 +68,31 @@ def bar(progress, networks):
         yield shown.update
 
 
-def in_order(where, blocks, run, store=None):
+def in_order(where, blocks, run, store=None, advance=lambda count: None):
     """Results of all blocks in the order of the networks, with few blocks waiting.
 
     ``where``: a :func:`pool`; ``run`` (first, stop): function and arguments for a block, which returns a named tuple
-    of arrays; ``store``: has those that are done, and gets the others as soon as they are, in whatever order.
+    of arrays; ``store``: has those that are done, and gets the others as soon as they are, in whatever order (dask's
+    is not ours); ``advance`` is told how many networks are.
     """
     executor, window = where
     waiting = deque()
+
+    def done(block):
+        if store:
+            store.write(block.first, block.stop, block.arrays)
+        advance(block.stop - block.first)
+
     try:
         for first, stop in blocks:
             if len(waiting) == window:
-                yield _next(waiting, store)
+                yield _next(waiting, done)
             kept = store.read(first, stop) if store else None
-            future = None if kept else executor.submit(*run(first, stop))
-            waiting.append(_Block(first, stop, future, kept))
+            if kept:
+                advance(stop - first)
+            waiting.append(_Block(first, stop, None if kept else executor.submit(*run(first, stop)), kept))
         while waiting:
-            yield _next(waiting, store)
+            yield _next(waiting, done)
     finally:
         for block in waiting:
             block.cancel()
@@ -96,31 +104,30 @@ class _Block:
     def __init__(self, first, stop, future, arrays):
         self.first, self.stop, self.future, self.arrays = first, stop, future, arrays
 
-    def settle(self, store):
-        """Take and keep the arrays if they are there; a failure stays in the future until the block is in front."""
-        future = self.future
-        if self.open or future is None or future.cancelled() or future.exception():
-            return
-        self.arrays, self.future = future.result()._asdict(), None
-        if store:
-            store.write(self.first, self.stop, self.arrays)
-
     @property
     def open(self):
         """Whether it is still under way."""
         return self.future is not None and not self.future.done()
+
+    def settle(self, done):
+        """Take the arrays if they are there; a failure stays in the future until the block is in front."""
+        future = self.future
+        if self.open or future is None or future.cancelled() or future.exception():
+            return
+        self.arrays, self.future = future.result()._asdict(), None
+        done(self)
 
     def cancel(self):
         if self.future is not None:
             self.future.cancel()
 
 
-def _next(waiting, store):
+def _next(waiting, done):
     """Arrays of the block in front; what is done before it is kept meanwhile."""
     while waiting[0].open:
         wait([block.future for block in waiting if block.open], return_when=FIRST_COMPLETED)
         for block in waiting:
-            block.settle(store)
+            block.settle(done)
     block = waiting.popleft()
-    block.settle(store)
+    block.settle(done)
     return block.future.result() if block.future else block.arrays  # a future is left where it failed, and raises

@@ -164,6 +164,15 @@ class Held(Executor):
         future.set_result(function(*args))
 
 
+class Here(Executor):
+    """Runs in the calling thread."""
+
+    def submit(self, function, *args):
+        future = Future()
+        future.set_result(function(*args))
+        return future
+
+
 class Values:
     """What a block hands over."""
 
@@ -193,7 +202,8 @@ def test_few_blocks_are_in_flight_and_come_in_order():
 
 def test_what_is_done_before_its_turn_is_kept_at_once(tmp_path):
     store, held = Store(tmp_path / "s", {"seed": 0}), Held()
-    arriving = execution.in_order((held, 3), execution.ranges(3, 1), run, store)
+    counted = []
+    arriving = execution.in_order((held, 3), execution.ranges(3, 1), run, store, counted.append)
 
     def finish():
         held.do(1)
@@ -206,6 +216,10 @@ def test_what_is_done_before_its_turn_is_kept_at_once(tmp_path):
         next(arriving)
     assert store.read(1, 2)["values"] == 1
     assert store.read(0, 1) is None
+    assert counted == [1]
+    again = execution.in_order((Here(), 3), execution.ranges(3, 1), run, store, counted.append)
+    assert [arrays["values"][0] for arrays in again] == [0, 1, 2]
+    assert counted == [1, 1, 1, 1]
 
 
 def test_what_is_no_executor_is_refused():
