@@ -134,7 +134,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_mpi(expected, tmp_path):
-    pytest.importorskip("mpi4py", reason='needs the extra "distributed"', exc_type=ImportError)
+    pytest.importorskip("mpi4py", reason='needs the extra "distributed"')
     if not shutil.which("mpiexec"):
         pytest.skip("needs an MPI with mpiexec")
     (tmp_path / "run.py").write_text(MPI)
