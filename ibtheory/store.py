@@ -1,9 +1,11 @@
 """A folder in which a long run leaves what it has, and from which it goes on after an interruption, to the same bits.
 
 Each chunk of networks is a file that appears at once or not at all. The file ``description.json`` says which run it is:
-what shapes the results, and the versions of the software. Two processes may share a folder: they write equal files.
+what shapes the results, and the versions of the software; every chunk carries its digest. Two processes may share a
+folder: they write the same arrays.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -16,6 +18,7 @@ __all__ = ["Store"]
 
 _DESCRIPTION = "description.json"
 _FORMAT = 1
+_RUN = "run"  # the digest in a chunk
 
 
 class Store:
@@ -55,13 +58,14 @@ class Store:
             raise ValueError(f"{self.path} is a file; store= takes a folder")
         self.path.mkdir(parents=True, exist_ok=True)
         file = self.path / _DESCRIPTION
-        if file.exists():
-            self._compare(self._description(file), own)
-        elif any(not entry.name.startswith(".") for entry in self.path.iterdir()):
-            raise ValueError(f"{self.path} is not empty and not a store of ibtheory; choose another folder")
-        else:
+        names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")}
+        if not names:
             with _files.replacing(file) as target:
                 target.write(json.dumps(own, indent=1).encode())
+        elif _DESCRIPTION not in names:
+            raise ValueError(f"{self.path} is not empty and not a store of ibtheory; choose another folder")
+        self._compare(self._description(file), own)  # another process may have begun another run here
+        self._digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
     def _description(self, file):
         try:
@@ -91,14 +95,17 @@ class Store:
                 arrays = {name: archive[name] for name in archive.files}
         except Exception as error:  # zipfile, zlib, numpy: each raises its own on a damaged file
             raise ValueError(f"{file} is damaged; delete it, and its networks are run again") from error
+        digest = arrays.pop(_RUN, None)
         if not arrays or any(array.ndim == 0 or len(array) != stop - first for array in arrays.values()):
             raise ValueError(f"{file} does not hold {stop - first} networks; delete it, and they are run again")
+        if digest != self._digest:
+            raise ValueError(f"{file} is of another run; delete it, and its networks are run again")
         return arrays
 
     def write(self, first, stop, arrays):
         """Keep the arrays, networks first, of the networks ``first`` to ``stop``."""
         with _files.replacing(self._file(first, stop)) as target:
-            np.savez(target, **arrays)
+            np.savez(target, **arrays, **{_RUN: self._digest})
 
     def _file(self, first, stop):
         return self.path / f"networks-{first:09d}-{stop:09d}.npz"

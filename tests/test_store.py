@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import ibtheory as ib
+from ibtheory.simulation import ensemble, training
 from ibtheory.store import Store
 
 NET = ib.mlp(24, 2, 2, norm="layer")
@@ -96,6 +98,10 @@ def test_damage_is_refused_by_name_and_mended_by_deleting(tmp_path):
         np.savez(target, counts=np.zeros((2, 2)))
     with pytest.raises(ValueError, match="does not hold 6 networks"):
         simulate(store=tmp_path / "s")
+    simulate(store=tmp_path / "other", seed=5)
+    file.write_bytes((tmp_path / "other" / file.name).read_bytes())
+    with pytest.raises(ValueError, match=f"{file.name} is of another run; delete it"):
+        simulate(store=tmp_path / "s")
     file.unlink()
     np.testing.assert_array_equal(simulate(store=tmp_path / "s").readout_fractions, expected)
 
@@ -129,6 +135,18 @@ def test_a_half_written_file_is_no_chunk(tmp_path):
     (tmp_path / "t" / "description.json").rename(tmp_path / "t" / ".description.json.0000.tmp")
     Store(tmp_path / "t", {"seed": 0}).write(0, 1, {"a": np.ones(1)})
     assert store.read(0, 1)["a"] == 1
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
+def test_two_runs_share_a_store(run, tmp_path, monkeypatch):
+    function, name = run
+    for module in (ensemble, training):
+        monkeypatch.setattr(module, "_STORED_SECONDS", 1e-12)  # a network each
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(function, 30, store=tmp_path / "s", workers=1) for _ in range(2)]
+    assert len(chunks(tmp_path / "s")) == 30
+    for future in both:
+        np.testing.assert_array_equal(getattr(future.result(), name), getattr(function(30), name))
 
 
 PROGRAM = """

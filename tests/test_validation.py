@@ -14,7 +14,7 @@ import ibtheory as ib
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # validation/ is no part of the package
 
 from validation import __main__ as command
-from validation import fraction_law, harness, placement, real_data
+from validation import calibration, fraction_law, generator, harness, hyperparameters, placement, real_data
 
 
 def toy(mean, feels=True):
@@ -96,13 +96,14 @@ def test_command_exits_0_only_if_the_claim_passes(tmp_path, only):
 
 
 def test_command_lists_claims_and_refuses_unknown_ones(tmp_path):
-    assert list(harness.claims()) == ["fraction_law", "placement", "real_data"]
+    names = ["calibration", "fraction_law", "generator", "hyperparameters", "placement", "real_data"]
+    assert list(harness.claims()) == names
     listing = CliRunner().invoke(command.main, [])
     assert listing.exit_code == 0
     assert "placement: Where the norm stands" in listing.output
     wrong = CliRunner().invoke(command.main, ["placemnt"])
     assert wrong.exit_code == 2
-    assert "the claims are fraction_law, placement, real_data" in wrong.output
+    assert f"the claims are {', '.join(names)}" in wrong.output
     (tmp_path / "file").write_text("")
     wrong = CliRunner().invoke(command.main, ["placement", "--output", str(tmp_path / "file")])
     assert wrong.exit_code == 2
@@ -181,3 +182,68 @@ def test_real_data_compares_labels_and_feels_one_population():
     rows[3]["estimate"] += rows[3]["allowed"] + 6 * rows[3]["total_error"]
     real_data.judge(rows)
     assert [row["rejected"] for row in rows] == [index == 3 for index in range(7)]
+
+
+def test_calibration_compares_every_row_and_feels_its_controls():
+    records = calibration.rows("one hidden layer", range(1, 13), planted=0.3)
+    assert [(row["layer"], row["quantity"]) for row in records] == [
+        (layer, name) for layer in ("relu 1", "logits") for name in ("same", "cross", "gap")
+    ]
+    assert all(row["mean"] == pytest.approx(row["theory"], rel=4 * row["relative_error"] / 12**0.5) for row in records)
+    outcome = calibration.judged(records, 0.3)
+    assert outcome.consistent
+    assert all(row["rejected_planted"] for row in records)
+    assert all(row["rejected_unclustered"] for row in records if row["layer"] == "relu 1")  # an eighth of the right
+    rows = calibration.rows("readout of a given layer", range(1, 3), planted=0.3)
+    assert [row["quantity"] for row in rows][3:] == [
+        *("gamma_effective", "class_fraction_variance", "group_variance", "group_variance", "group_covariance"),
+    ]
+
+
+def test_power_of_calibration_is_what_repeated_runs_find():
+    z = np.random.default_rng(0).standard_normal((400, 100))
+    for change, values in (({"shift": 0.9}, z + 0.9), ({"shrunk": 0.7}, z / 0.7)):
+        p = np.sort(2 * stats.norm.sf(abs(values)), axis=1)
+        above = np.arange(1, 101) / 100 - p
+        distance = np.maximum(above, 0.01 - above).max(axis=1)
+        power = calibration.power(100, 1, **change)
+        assert 0.3 < power < np.mean(distance > stats.kstwo.isf(0.05, 100)) + 4 * 0.5 / 20  # the least chance
+
+
+def test_generator_tests_have_their_law_and_feel_the_control():
+    z = np.random.default_rng(0).standard_normal((60, 8, 1 << 11), dtype=np.float32)
+    found = [generator.tests(streams) for streams in z]
+    for name, (_, freedom) in found[0].items():
+        scores = [generator._normal(tests[name][0], freedom) for tests in found]
+        assert abs(np.mean(scores)) < 4.5 / 60**0.5, name
+        assert np.std(scores) == pytest.approx(1, abs=4.5 / 120**0.5), name
+    mixed = generator.tests(generator.spoiled(z[0], 0.05, 0.1))
+    for name in generator.shifts():
+        assert stats.chi2.sf(*mixed[name]) < 1e-6, name
+
+
+def test_hyperparameters_compares_a_cell():
+    data = ib.Dataset(*ib.load_digits().draw(100, 0))
+    setting = "Adam", 1e-2, 0.0
+    cells = [hyperparameters.trained(data, setting, name, 8, 40, seed=1) for name in hyperparameters.PLACEMENTS]
+    none, after = cells[0], cells[2]
+    assert none["max_fraction"].mean() > after["max_fraction"].mean() + 0.2
+    outcome = hyperparameters.judged(cells)
+    row = outcome.numbers["pairs"][0]
+    assert (row["slow"], row["fast"], row["converged"], row["later"]) == ("none", "layer after", True, True)
+    assert "later" in outcome.summary
+    cells[0]["steps"] = np.full(8, np.inf)
+    outcome = hyperparameters.judged(cells)
+    assert outcome.numbers["pairs"][0]["later"] is None  # does not converge: shown, not tested
+    cells[0]["steps"] = cells[2]["steps"].copy()
+    assert not hyperparameters.judged(cells).consistent
+
+
+def test_power_of_hyperparameters_is_what_repeated_runs_find():
+    z = np.random.default_rng(0).standard_normal((400, 2, 12))
+    apart = 2**0.5 * stats.norm.ppf(hyperparameters.SLOWER)
+    later = [hyperparameters.compare(slow + apart, fast)[0] < 0.05 / 20 for slow, fast in z]
+    power = hyperparameters.power(12, 20)
+    assert 0.5 < power < np.mean(later) + 4 * 0.5 / 20
+    same = [hyperparameters.compare(slow, fast)[0] < 0.05 for slow, fast in z]
+    assert np.mean(same) == pytest.approx(0.05, abs=4 * (0.05 * 0.95 / 400) ** 0.5)

@@ -21,7 +21,7 @@ from ibtheory.store import Store
 _MOMENTS = ("same", "cross", "gap", "mean")
 _MOST_READOUTS = 64
 _READOUT_SHARE = 0.25  # of the time of the hidden layers
-_BLOCK_SECONDS, _STORED_SECONDS = 0.02, 2.0
+_BLOCK_SECONDS, _SENT_SECONDS, _STORED_SECONDS = 0.02, 0.2, 2.0
 
 
 def simulate(
@@ -89,7 +89,7 @@ def simulate(
         A folder in which finished networks are kept; the same call goes on there after an interruption, to the same
         bits, and more ``networks`` extend it.
     executor : concurrent.futures.Executor, optional
-        Where blocks of networks run: threads, processes, dask or MPI. Default: threads.
+        Where blocks of networks run: threads, processes, dask's or MPI's. Default: threads.
     workers : int, optional
         Number of threads without an executor; default: the processors this process may use. Neither changes a bit.
     progress : bool
@@ -130,16 +130,16 @@ def simulate(
         task, given = _prepare(net, data, size, readouts, seed, dtype, parameters, gradients, tangent)
         networks = _count(networks, given)
         kept = None if store is None else Store(store, _description(task, given))
-        blocks = execution.ranges(networks, _block(task, stored=kept is not None))
-        collected = _Collected(task, _input_moments(data.X), keep)
+        seconds = _STORED_SECONDS if kept else _SENT_SECONDS if executor else _BLOCK_SECONDS
+        blocks = execution.ranges(networks, _block(task, seconds))
+        collected, sent = _Collected(task, _input_moments(data.X), keep), execution.shared(executor, task)
 
         def run(first, stop):
-            return run_block, task, first, stop, None if given is None else given[first:stop]
+            return run_block, sent, first, stop, None if given is None else given[first:stop]
 
         with execution.pool(executor, workers) as pool, execution.bar(progress, networks) as advance:
-            for arrays in execution.in_order(pool, blocks, run, kept):
+            for arrays in execution.in_order(pool, blocks, run, kept, advance):
                 collected.add(arrays)
-                advance(len(arrays["stop"]))
     return collected.ensemble(net, data, networks, batch, seed, dtype)
 
 
@@ -237,15 +237,13 @@ def _auto_readouts(task):
     return int(min(max(number, 1), _MOST_READOUTS))
 
 
-def _block(task, *, stored):
-    """Networks per block: a function of the task, and larger where each becomes a file."""
+def _block(task, seconds):
+    """Networks per block: a function of the task and of the seconds that a block is to take."""
     program = task.program()
-    seconds = _hidden_seconds(task, program) + task.readouts * _readout_seconds(task, program)
+    each = _hidden_seconds(task, program) + task.readouts * _readout_seconds(task, program)
     if task.tangent is not None:
-        seconds *= 1 + 2 * probe.passes(program)
-    if stored:
-        return int(min(max(_STORED_SECONDS / seconds, 1), 100 * statistics.CHUNK))
-    return int(min(max(_BLOCK_SECONDS / seconds, 1), statistics.CHUNK))
+        each *= 1 + 2 * probe.passes(program)
+    return int(min(max(seconds / each, 1), 100 * statistics.CHUNK))
 
 
 def _count(networks, given):
@@ -355,7 +353,7 @@ class _Collected:
             table[f"{name}_error"] = errors[index:size:4]
         table["gamma"], table["gamma_error"] = self.moments.gamma()
         if self.task.gradients:
-            means, errors = (column.reshape(3, -1) for column in self.gradients.estimates())
+            means, errors = (column.reshape(3, -1) for column in self.gradients.close().estimates())
             for index, name in enumerate(("gradient", "gradient_cross", "weight_gradient")):
                 table[name], table[f"{name}_error"] = means[index], errors[index]
         return table
@@ -374,7 +372,7 @@ class _Collected:
         """What the ways back say of each network, and the tangent kernel."""
         task, found = self.task, {}
         if task.tangent is not None:
-            estimates = zip(KERNEL_NUMBERS, *self.tangent.estimates(), strict=True)
+            estimates = zip(KERNEL_NUMBERS, *self.tangent.close().estimates(), strict=True)
             found["tangent"] = {}
             for name, mean, error in estimates:
                 found["tangent"] |= {name: float(mean), f"{name}_error": float(error)}

@@ -54,14 +54,37 @@ def square(values, groups):
     return matrix
 
 
-class Means:
-    """Means over networks and their errors, block after block (Chan, Golub and LeVeque)."""
+class _Running:
+    """Values of networks in their order, CHUNK at a time however they arrive (Chan, Golub and LeVeque)."""
 
     def __init__(self):
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
+        self._pending = []
 
     def add(self, values):
         """Add the values (networks, quantities) of the next networks."""
+        pending = np.concatenate([*self._pending, values])
+        full = len(pending) // CHUNK * CHUNK
+        for start in range(0, full, CHUNK):
+            self._update(pending[start : start + CHUNK])
+        self._pending = [pending[full:]]
+
+    def close(self):
+        """Add what is left over."""
+        for values in self._pending:
+            if len(values):
+                self._update(values)
+        self._pending = []
+        return self
+
+
+class Means(_Running):
+    """Means over networks and their errors."""
+
+    def __init__(self):
+        super().__init__()
+        self.count, self.mean, self.squares = 0, 0.0, 0.0
+
+    def _update(self, values):
         count, mean = len(values), values.mean(axis=0)
         total, delta = self.count + count, mean - self.mean
         self.squares = self.squares + ((values - mean) ** 2).sum(axis=0) + delta**2 * (self.count * count / total)
@@ -73,34 +96,19 @@ class Means:
             return self.mean, np.sqrt(self.squares / np.float64(self.count - 1) / self.count)
 
 
-class Moments:
+class Moments(_Running):
     """Running mean, centred squares, and centred products of (cross, gap) and of SHAPE, over networks in their order.
 
     Chan, Golub and LeVeque, The American Statistician 37 (1983); NaN (a constant logit has no skewness) is left out.
     """
 
     def __init__(self, rows, groups):
+        super().__init__()
         self.rows = rows
         size = 4 * rows + len(QUANTITIES) + groups * (groups + 1) // 2 + _COLUMNS
         self.count, self.mean, self.squares = (np.zeros(size) for _ in range(3))
         self.products = np.zeros(rows)
         self.joint = np.zeros((_COLUMNS, _COLUMNS))
-        self._pending = np.empty((0, size))
-
-    def add(self, values):
-        """Add the values (networks, quantities) of the next networks."""
-        pending = np.concatenate([self._pending, values])
-        full = len(pending) // CHUNK * CHUNK
-        for start in range(0, full, CHUNK):
-            self._update(pending[start : start + CHUNK])
-        self._pending = pending[full:]
-
-    def close(self):
-        """Add what is left over."""
-        if len(self._pending):
-            self._update(self._pending)
-        self._pending = self._pending[:0]
-        return self
 
     def _update(self, values):
         valid = np.isfinite(values)

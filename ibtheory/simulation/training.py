@@ -159,16 +159,17 @@ def _run(lesson, networks, store, executor, workers, progress):
     """The notes of all blocks, in order."""
     kept = None if store is None else Store(store, _description(lesson))
     blocks = execution.ranges(networks, _block(lesson, _STORED_SECONDS if kept else _BLOCK_SECONDS))
-    notes = []
+    sent = execution.shared(executor, lesson)
+
+    def run(first, stop):
+        return run_block, sent, first, stop
+
     with (
         _blas.one_thread(),
         execution.pool(executor, workers) as where,
         execution.bar(progress, networks) as advance,
     ):
-        for arrays in execution.in_order(where, blocks, lambda first, stop: (run_block, lesson, first, stop), kept):
-            notes.append(arrays)
-            advance(len(arrays["loss"]))
-    return notes
+        return [*execution.in_order(where, blocks, run, kept, advance)]
 
 
 def _data(net, x, samples, held_out, seed):

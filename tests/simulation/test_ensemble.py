@@ -1,10 +1,8 @@
 """simulate: the same bits however the work is split, the same weights whatever the norms, honest estimates."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -47,21 +45,8 @@ def test_same_bits_for_any_number_of_threads_and_any_block(norm, dtype, monkeypa
     one = run(net, workers=1, dtype=dtype)
     assert_same(one, run(net, workers=2, dtype=dtype))
     for block in (1, 7, 40):
-        monkeypatch.setattr(ensemble, "_block", lambda task, stored, block=block: block)
+        monkeypatch.setattr(ensemble, "_block", lambda task, seconds, block=block: block)
         assert_same(one, run(net, workers=2, dtype=dtype))
-
-
-def test_same_bits_on_a_users_executor():
-    one = run()
-    with ThreadPoolExecutor(3) as pool:
-        assert_same(one, run(executor=pool))
-        assert_same(one, run(executor=pool))
-
-
-@pytest.mark.slow
-def test_same_bits_in_other_processes():
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        assert_same(run(), run(executor=pool))
 
 
 PROGRAM = """
