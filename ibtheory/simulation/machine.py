@@ -4,11 +4,10 @@ It draws the weights of a network, multiplies by BLAS, and passes over the activ
 the cache, in which all operations up to the next matrix product, and their statistics, are done.
 """
 
-from collections import namedtuple
-
 import numpy as np
 
 from ibtheory import _jit
+from ibtheory._bundle import bundle
 from ibtheory.simulation import random
 from ibtheory.simulation.ops import callback, moments, norms, pointwise, product, readout, vectors
 from ibtheory.simulation.program import (
@@ -45,14 +44,14 @@ from ibtheory.simulation.program import (
 # factors: of BatchNorm, per batch; running (2, features): its running means and variances; rows: scratch of the other
 # norms; mean, squares, powers: accumulators of statistics; groups (samples,): the group of each sample; state, raw:
 # random numbers.
-Workspace = namedtuple(
+Workspace = bundle(
     "Workspace", "space weights bias ones offsets factors running rows mean squares powers groups state raw"
 )
 
 # What a range of networks hands over. layers (networks, rows, 4): same, cross, gap, mean; counts (networks, readouts,
 # groups, classes); shape (networks, numbers): see readout.shape; dead (networks,): features; stop: row of the first
 # layer that is not finite, minus that row if it is too small for the precision, or 0.
-Outcome = namedtuple("Outcome", "layers counts shape dead stop")
+Outcome = bundle("Outcome", "layers counts shape dead stop")
 
 
 def workspace(program, inputs, dtype, parameters=None, running=None, groups=None):
@@ -97,7 +96,7 @@ def outcome(program, networks, classes, groups=1):
     )
 
 
-@_jit.door()
+@_jit.door
 def run(tables, seed, first, addresses, given, work, out):
     """Run the program for networks ``first``, ``first`` + 1, ... as many as ``out`` holds.
 
@@ -112,7 +111,7 @@ def run(tables, seed, first, addresses, given, work, out):
             read(tables, work, i, out)
 
 
-@_jit.inner()
+@_jit.inner
 def forward(tables, addresses, parameters, drawing, work, i, out):
     """All operations, for network ``i`` of ``out``; ``drawing`` its parameters, or with those in the workspace."""
     operations = tables.operations
@@ -136,7 +135,7 @@ def forward(tables, addresses, parameters, drawing, work, i, out):
         k += 1
 
 
-@_jit.inner()
+@_jit.inner
 def _parameters(out, count, std, uniform, parameters, taken, work):
     """Draw or take ``count`` parameters into ``out``; return how many have been taken in all."""
     if parameters.size:
@@ -147,7 +146,7 @@ def _parameters(out, count, std, uniform, parameters, taken, work):
     return taken
 
 
-@_jit.inner()
+@_jit.inner
 def draw(tables, k, parameters, taken, work):
     """Weights and biases of a layer; the readouts one after the other, each (outputs, fan_in)."""
     operation, std = tables.operations[k], tables.numbers[k]
@@ -166,7 +165,7 @@ def draw(tables, k, parameters, taken, work):
     return taken
 
 
-@_jit.inner()
+@_jit.inner
 def _multiply(tables, operation, address, work):
     """The matrix product; a triangular input in bands of rows, each without the columns that are 0 in all of it."""
     fan_in, units, bands = operation[FAN_IN], operation[UNITS], operation[MORE]
@@ -180,7 +179,7 @@ def _multiply(tables, operation, address, work):
         product.multiply(address, rows, fan_in, used, weights, transposed, target, last - first, units)
 
 
-@_jit.inner()
+@_jit.inner
 def _batch(tables, k, work):
     """Statistics of BatchNorm; those of the whole data are known if they have just been recorded."""
     operation, numbers = tables.operations[k], tables.numbers[k]
@@ -217,13 +216,13 @@ def _batch(tables, k, work):
         norms.batch_statistics(running_mean, running_variance, 1.0, numbers[0], numbers[1], offset, factor)
 
 
-@_jit.inner()
+@_jit.inner
 def tile_rows(units):
     """Rows of a tile: about 16 kB of float32."""
     return max(16, min(128, 4096 // units // 8 * 8))
 
 
-@_jit.inner()
+@_jit.inner
 def _tiled(tables, first, work, network, out):
     """All operations from ``first`` up to the next one on all samples; return its index."""
     operations = tables.operations
@@ -254,7 +253,7 @@ def _tiled(tables, first, work, network, out):
     return last
 
 
-@_jit.inner()
+@_jit.inner
 def _apply(tables, k, work, first, x):
     """One operation on the rows from ``first`` on, which are to stand in ``x``."""
     operation, numbers = tables.operations[k], tables.numbers[k]
@@ -293,7 +292,7 @@ def _apply(tables, k, work, first, x):
         pointwise.add(x, work.space[start : start + x.size])
 
 
-@_jit.inner()
+@_jit.inner
 def _close(tables, first, last, work, network, out):
     """Turn the accumulators of the records into statistics; stop at the first that is not finite."""
     operations = tables.operations
@@ -313,7 +312,7 @@ def _close(tables, first, last, work, network, out):
         record += 1
 
 
-@_jit.inner()
+@_jit.inner
 def read(tables, work, network, out):
     """Predictions and shape of the logits, which the last operation recorded in the first accumulator."""
     k = tables.operations.shape[0] - 1

@@ -1,10 +1,9 @@
 """Gradients of random networks: forward, then back from a stated residual at the logits."""
 
-from collections import namedtuple
-
 import numpy as np
 
 from ibtheory import _jit
+from ibtheory._bundle import bundle
 from ibtheory.simulation import random
 from ibtheory.simulation.backward import backward
 from ibtheory.simulation.machine import forward, read
@@ -13,7 +12,7 @@ from ibtheory.simulation.program import GRADIENT, UNITS
 
 # What a range of networks hands over besides an Outcome. layers (networks, rows, 4): same, cross, gap and mean of the
 # gradient of every layer; weights (networks, L): squared norms of the gradients of the weights of the dense layers.
-Probed = namedtuple("Probed", "layers weights")
+Probed = bundle("Probed", "layers weights")
 
 
 def probed(program, networks):
@@ -22,7 +21,7 @@ def probed(program, networks):
     return Probed(np.full((networks, rows, 4), np.nan), np.full((networks, len(program.shapes)), np.nan))
 
 
-@_jit.door()
+@_jit.door
 def run(tables, seed, first, addresses, given, residual, memory, out):
     """Run networks as machine.run does, and the way back from ``residual`` (samples outputs,) at the logits.
 
@@ -52,7 +51,7 @@ def run(tables, seed, first, addresses, given, residual, memory, out):
             probed.weights[i, layer] = updates.square(back.parameters[spans[layer, 0] : spans[layer, 1]])
 
 
-@_jit.inner()
+@_jit.inner
 def _signs(out, size, work):
     """Random numbers +-size."""
     done = 0

@@ -8,11 +8,11 @@ The way back reads the same operations from the last to the first: gradients of 
 workspace, each operation turns that of its target into that of its source.
 """
 
-from collections import namedtuple
 from typing import NamedTuple
 
 import numpy as np
 
+from ibtheory._bundle import bundle
 from ibtheory.layers import (
     Activation,
     BatchNorm,
@@ -48,9 +48,7 @@ _KERNELS = {"activations.erf": ERF, "activations.tanh": TANH, "activations.gelu"
 # gradient of the input is wanted. momentum: weight of a batch in the running statistics of BatchNorm, 0 to leave them;
 # running: whether BatchNorm uses them. training: the first so many samples are training batches that only the running
 # statistics of BatchNorm in evaluation mode see.
-Tables = namedtuple(
-    "Tables", "operations numbers samples batch readouts outputs rows floor stop momentum running training"
-)
+Tables = bundle("Tables", "operations numbers samples batch readouts outputs rows floor stop momentum running training")
 
 
 class Layout(NamedTuple):
