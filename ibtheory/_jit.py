@@ -28,12 +28,12 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 __all__ = ["door", "inner"]
 
 _ROOT = Path(__file__).parent
-_IMPORT = re.compile(r"^\s*from (ibtheory[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+_IMPORT = re.compile(r"^from (ibtheory[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 
 @cache
 def _imports(file):
-    """Files of this package that a file of it imports."""
+    """Files of this package that a file of it imports at its top, where compiled code finds its names."""
     files = set()
     for module, names in _IMPORT.findall(file.read_text()):
         base = _ROOT.joinpath(*module.split(".")[1:])
@@ -122,12 +122,14 @@ def _compiler(library):
 
 
 _common = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
-_compile_door = numba.njit(pipeline_class=_compiler(_Whole), **_common)
+
+# Compiles what Python calls, for this process alone.
+uncached = numba.njit(pipeline_class=_compiler(_Whole), **_common)
 
 
 def door(function):
     """Compile what Python calls; kept on disk with all that it calls."""
-    dispatcher = _compile_door(function)
+    dispatcher = uncached(function)
     dispatcher._cache = _Cache(function)
     return dispatcher
 
