@@ -216,6 +216,14 @@ def _exp(x):
 
 
 @_jit.inner
+def _log1p(x):
+    """ln(1 + x) of a float32 in [0, 1]: what is lost in 1 + x is given back (Kahan)."""
+    u = _ONE + x
+    lost = u - _ONE
+    return x if lost == 0 else _log(u) * (x / lost)
+
+
+@_jit.inner
 def _asin_ratio(y):
     """asin(x)/x at y = x^2 in [0, 1/2], in float64."""
     p = _ASIN[18]
@@ -259,6 +267,11 @@ def exp(x):
     return math.exp(x)
 
 
+def log1p(x):
+    """ln(1 + x); relative error below 4e-7 in float32 for x in [0, 1], libm in float64."""
+    return math.log1p(x)
+
+
 @overload(tanh)
 def _overload_tanh(x):
     return (lambda x: _tanh(x)) if x == types.float32 else (lambda x: math.tanh(x))
@@ -272,3 +285,8 @@ def _overload_erf(x):
 @overload(exp)
 def _overload_exp(x):
     return (lambda x: _exp(x)) if x == types.float32 else (lambda x: math.exp(x))
+
+
+@overload(log1p)
+def _overload_log1p(x):
+    return (lambda x: _log1p(x)) if x == types.float32 else (lambda x: math.log1p(x))

@@ -25,6 +25,7 @@ from ibtheory.simulation.program import (
     FORK,
     GELU,
     GRADIENT,
+    MISH,
     MORE,
     PARAMETERS,
     POOL,
@@ -33,7 +34,10 @@ from ibtheory.simulation.program import (
     ROWS,
     SAVED,
     SCALE,
+    SIGMOID,
+    SILU,
     SLOPES,
+    SOFTPLUS,
     SOURCE,
     TANH,
     TARGET,
@@ -184,12 +188,6 @@ def _apply(tables, k, work, back, first, g):
     elif code == BIAS:
         target, unused = back.parameters[place : place + units], back.columns[2, :units]
         vectors.add_columns(g, g, np.int64(0), rows, units, target, unused)
-    elif code == ERF:
-        pointwise.erf_back(g, x)
-    elif code == TANH:
-        pointwise.tanh_back(g, y)
-    elif code == GELU:
-        pointwise.gelu_back(g, x)
     elif code == POOL:
         pointwise.pool_back(g, x, operation[ARGUMENT], operation[MORE])
     elif code == AFFINE:
@@ -204,3 +202,24 @@ def _apply(tables, k, work, back, first, g):
             pointwise.copy(g, below)
         else:
             pointwise.add(below, g)
+    else:
+        _activate_back(code, g, x, y)
+
+
+@_jit.inner
+def _activate_back(code, g, x, y):
+    """Through an activation, given its input and its output."""
+    if code == ERF:
+        pointwise.erf_back(g, x)
+    elif code == TANH:
+        pointwise.tanh_back(g, y)
+    elif code == GELU:
+        pointwise.gelu_back(g, x)
+    elif code == SIGMOID:
+        pointwise.sigmoid_back(g, y)
+    elif code == SILU:
+        pointwise.silu_back(g, x)
+    elif code == SOFTPLUS:
+        pointwise.softplus_back(g, x)
+    elif code == MISH:
+        pointwise.mish_back(g, x)

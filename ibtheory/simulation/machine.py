@@ -23,6 +23,7 @@ from ibtheory.simulation.program import (
     ERF,
     FAN_IN,
     GELU,
+    MISH,
     MORE,
     OTHER,
     PARAMETERS,
@@ -32,7 +33,10 @@ from ibtheory.simulation.program import (
     ROWS,
     SAVED,
     SCALE,
+    SIGMOID,
+    SILU,
     SLOPES,
+    SOFTPLUS,
     SOURCE,
     TANH,
     TARGET,
@@ -274,12 +278,6 @@ def _apply(tables, k, work, first, x):
         vectors.affine_columns(
             x, np.int64(0), x.size // units, units, work.bias[operation[PARAMETERS] :], work.ones, kind(0)
         )
-    elif code == ERF:
-        pointwise.erf(x)
-    elif code == TANH:
-        pointwise.tanh(x)
-    elif code == GELU:
-        pointwise.gelu(x)
     elif code == AFFINE:
         pointwise.affine(x, kind(numbers[0]), kind(numbers[1]))
     elif code == SCALE:
@@ -290,6 +288,27 @@ def _apply(tables, k, work, first, x):
     elif code == ADD:
         start = operation[OTHER] + first * units
         pointwise.add(x, work.space[start : start + x.size])
+    else:
+        _activate(code, x)
+
+
+@_jit.inner
+def _activate(code, x):
+    """An activation with a kernel of its own."""
+    if code == ERF:
+        pointwise.erf(x)
+    elif code == TANH:
+        pointwise.tanh(x)
+    elif code == GELU:
+        pointwise.gelu(x)
+    elif code == SIGMOID:
+        pointwise.sigmoid(x)
+    elif code == SILU:
+        pointwise.silu(x)
+    elif code == SOFTPLUS:
+        pointwise.softplus(x)
+    elif code == MISH:
+        pointwise.mish(x)
 
 
 @_jit.inner

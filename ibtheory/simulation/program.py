@@ -29,7 +29,8 @@ from ibtheory.simulation.random import SLACK
 # Operations on all samples at once; everything from TILED on works on a tile of rows.
 DENSE, READOUT, BATCH, CALL = range(4)
 TILED = 10
-BIAS, SLOPES, ERF, TANH, GELU, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, POOL = range(TILED, TILED + 13)
+BIAS, SLOPES, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, POOL = range(TILED, TILED + 10)
+ERF, TANH, GELU, SIGMOID, SILU, SOFTPLUS, MISH = range(POOL + 1, POOL + 8)  # activations, see ops.pointwise
 
 # Columns of the table of operations. OTHER: the place of the second summand. ARGUMENT: uniform weights, index of the
 # callback, groups, size of a pool, row of the record, batches in running statistics. MORE: bands of a product, centred
@@ -42,7 +43,15 @@ _BANDS = 4  # leaves 5/8 of the product of a triangle
 
 REDUCTIONS = ("max", "average", "min")
 
-_KERNELS = {"activations.erf": ERF, "activations.tanh": TANH, "activations.gelu": GELU}
+_KERNELS = {
+    "activations.erf": ERF,
+    "activations.tanh": TANH,
+    "activations.gelu": GELU,
+    "activations.sigmoid": SIGMOID,
+    "activations.silu": SILU,
+    "activations.softplus": SOFTPLUS,
+    "activations.mish": MISH,
+}
 
 # What the compiled machine reads. stop: the first operation with parameters, where the way back ends, or -1 if the
 # gradient of the input is wanted. momentum: weight of a batch in the running statistics of BatchNorm, 0 to leave them;
@@ -313,7 +322,7 @@ class _Compiler:
             reads = "output" if numbers[0] >= 0 and numbers[1] > 0 else "input"
         elif record.code in _KERNELS:
             code = _KERNELS[record.code]
-            reads = "output" if code == TANH else "input"
+            reads = "output" if code in (TANH, SIGMOID) else "input"
         else:
             if record not in self.calls:
                 self.calls.append(record)

@@ -15,7 +15,7 @@ RATE = 1e-3
 
 
 def act(case, h):
-    return torch.relu(h) if case.activation == "relu" else torch.tanh(h)
+    return torch.relu_(h) if case.activation == "relu" else torch.tanh_(h)
 
 
 def norm(case, h):
@@ -37,7 +37,7 @@ def forward(case, x, weights):
 
 
 def draw(case, *networks):
-    return [torch.randn(*networks, a, b) * (2 / a) ** 0.5 for a, b in case.shapes]
+    return [torch.empty(*networks, a, b).normal_(0.0, (2 / a) ** 0.5) for a, b in case.shapes]
 
 
 def module(case):
@@ -63,6 +63,8 @@ def restart(model):
 def count_classes(case, logits):
     """Predictions per class of each network."""
     predicted = logits.argmax(-1)
+    if predicted.ndim == 1:
+        return torch.bincount(predicted, minlength=case.classes)
     return F.one_hot(predicted, case.classes).sum(-2)
 
 

@@ -70,6 +70,80 @@ def gelu_back(g, x):
 
 
 @_jit.inner
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    one = x.dtype.type(1)
+    for i in range(x.size):
+        x[i] = one / (one + _math.exp(-x[i]))
+
+
+@_jit.inner
+def sigmoid_back(g, y):
+    """y (1 - y), y the output."""
+    one = g.dtype.type(1)
+    for i in range(g.size):
+        g[i] = g[i] * y[i] * (one - y[i])
+
+
+@_jit.inner
+def silu(x):
+    """x / (1 + exp(-x))."""
+    one = x.dtype.type(1)
+    for i in range(x.size):
+        x[i] = x[i] / (one + _math.exp(-x[i]))
+
+
+@_jit.inner
+def silu_back(g, x):
+    """s (1 + x (1 - s)), s the logistic function of the input x."""
+    one = g.dtype.type(1)
+    for i in range(g.size):
+        s = one / (one + _math.exp(-x[i]))
+        g[i] = g[i] * s * _math.fma(x[i], one - s, one)
+
+
+@_jit.inner
+def softplus(x):
+    """ln(1 + exp(x)), as max(x, 0) + ln(1 + exp(-|x|))."""
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        positive = x[i] if x[i] > zero else zero
+        x[i] = positive + _math.log1p(_math.exp(-abs(x[i])))
+
+
+@_jit.inner
+def softplus_back(g, x):
+    """The logistic function of the input x."""
+    one = g.dtype.type(1)
+    for i in range(g.size):
+        g[i] = g[i] / (one + _math.exp(-x[i]))
+
+
+@_jit.inner
+def mish(x):
+    """x tanh(ln(1 + e)) = x n / (n + 2), n = e (e + 2), e = exp(x); beyond 20 the factor is 1 in every digit."""
+    kind = x.dtype.type
+    two, end = kind(2), kind(20)
+    for i in range(x.size):
+        e = _math.exp(x[i] if x[i] < end else end)
+        n = e * (e + two)
+        x[i] = x[i] * (n / (n + two))
+
+
+@_jit.inner
+def mish_back(g, x):
+    """t + x s (1 - t^2) with t = n / (n + 2), s = e / (1 + e), 1 - t^2 = 4 (1 + e)^2 / (n + 2)^2, x the input."""
+    kind = g.dtype.type
+    one, two, four, end = kind(1), kind(2), kind(4), kind(20)
+    for i in range(g.size):
+        z = x[i] if x[i] < end else end
+        e = _math.exp(z)
+        n = e * (e + two)
+        inverse = one / (n + two)
+        g[i] = g[i] * _math.fma(z, four * e * (one + e) * inverse * inverse, n * inverse)
+
+
+@_jit.inner
 def affine(x, scale, shift):
     for i in range(x.size):
         x[i] = _math.fma(x[i], scale, shift)
