@@ -124,7 +124,7 @@ _TO_UNIT = _f(2.0**-24)
 _TO_SYMMETRIC = _f(2.0**-23)
 
 
-@_jit.inner()
+@_jit.inner
 def _log(x):
     """ln x of a positive normal float32; relative error below 2e-7, also at x -> 1."""
     bits = _float_bits(x)
@@ -141,7 +141,7 @@ def _log(x):
     return fma(_f(exponent), _LN2, small)
 
 
-@_jit.inner()
+@_jit.inner
 def gaussian_pair(first, second):
     """Two independent standard normal float32 from two random uint32 (Box and Muller 1958), at most 5.77.
 
@@ -160,19 +160,19 @@ def gaussian_pair(first, second):
     return (s, c) if swap else (c, s)
 
 
-@_jit.inner()
+@_jit.inner
 def symmetric_uniform(bits):
     """A float32 uniform on (-1, 1), symmetric, from a random uint32."""
     return (_f(np.int32(bits >> np.uint32(8))) + _HALF) * _TO_SYMMETRIC - _ONE
 
 
-@_jit.inner()
+@_jit.inner
 def _clip(x, end):
     x = end if x > end else x
     return -end if x < -end else x
 
 
-@_jit.inner()
+@_jit.inner
 def _tanh(x):
     x = _clip(x, _TANH_END)
     z = x * x
@@ -186,7 +186,7 @@ def _tanh(x):
     return _clip(x * p / q, _ONE)
 
 
-@_jit.inner()
+@_jit.inner
 def _erf(x):
     x = _clip(x, _ERF_END)
     z = x * x
@@ -200,7 +200,7 @@ def _erf(x):
     return _clip(x * p / q, _ONE)
 
 
-@_jit.inner()
+@_jit.inner
 def _exp(x):
     x = _clip(x, _EXP_END)
     turns = x * _LOG2E
@@ -215,7 +215,15 @@ def _exp(x):
     return fma(r * r, p, r + _ONE) * _bits_float(np.int32((power + np.int32(127)) << np.int32(23)))
 
 
-@_jit.inner()
+@_jit.inner
+def _log1p(x):
+    """ln(1 + x) of a float32 in [0, 1]: what is lost in 1 + x is given back (Kahan)."""
+    u = _ONE + x
+    lost = u - _ONE
+    return x if lost == 0 else _log(u) * (x / lost)
+
+
+@_jit.inner
 def _asin_ratio(y):
     """asin(x)/x at y = x^2 in [0, 1/2], in float64."""
     p = _ASIN[18]
@@ -224,7 +232,7 @@ def _asin_ratio(y):
     return p
 
 
-@_jit.inner()
+@_jit.inner
 def angle(om):
     """The angle acos(c) of om = 1 - c in [0, 2], in float64; relative error below 4e-16, also at c -> 1."""
     far = om > 1.0
@@ -233,7 +241,7 @@ def angle(om):
     return np.pi - 2.0 * half if far else 2.0 * half
 
 
-@_jit.inner()
+@_jit.inner
 def arcsine(c, om):
     """asin(c), in float64, for om = 1 - c; relative error below 4e-16, also at c -> 0 and c -> 1."""
     near = c * c <= 0.5
@@ -259,6 +267,11 @@ def exp(x):
     return math.exp(x)
 
 
+def log1p(x):
+    """ln(1 + x); relative error below 4e-7 in float32 for x in [0, 1], libm in float64."""
+    return math.log1p(x)
+
+
 @overload(tanh)
 def _overload_tanh(x):
     return (lambda x: _tanh(x)) if x == types.float32 else (lambda x: math.tanh(x))
@@ -272,3 +285,8 @@ def _overload_erf(x):
 @overload(exp)
 def _overload_exp(x):
     return (lambda x: _exp(x)) if x == types.float32 else (lambda x: math.exp(x))
+
+
+@overload(log1p)
+def _overload_log1p(x):
+    return (lambda x: _log1p(x)) if x == types.float32 else (lambda x: math.log1p(x))

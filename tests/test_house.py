@@ -15,7 +15,7 @@ ROOT = Path(ib.__file__).parent
 # from the bottom to the top; a module may import modules of lower floors, and of its own package
 FLOORS = [
     ["_version", "_check", "_canvas", "_tables"],
-    ["_closed", "_jit", "_blas", "_quadrature", "_data", "_layer"],
+    ["_closed", "_jit", "_bundle", "_blas", "_quadrature", "_data", "_layer"],
     ["activations", "_math", "_moments", "_norms", "losses", "optimizers"],
     ["_plain"],
     ["layers", "gaussian", "_files"],

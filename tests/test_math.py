@@ -32,6 +32,11 @@ def _log(x):
 
 
 @numba.njit
+def _log1p(x):
+    return np.array([_math.log1p(v) for v in x])
+
+
+@numba.njit
 def _angle(om):
     return np.array([_math.angle(v) for v in om])
 
@@ -96,6 +101,15 @@ def test_log_is_accurate_relative_to_itself_even_near_one():
     u = u[u < 1]
     np.testing.assert_allclose(_log(u), np.log(u.astype(float)), rtol=2e-7)
     assert _log(np.ones(1, np.float32))[0] == 0
+
+
+def test_log1p_is_accurate_relative_to_itself_down_to_zero():
+    x = np.concatenate([np.logspace(-37, 0, 4000), np.linspace(0, 1, 4001)]).astype(np.float32)
+    value = _log1p(x)
+    assert value.dtype == np.float32
+    np.testing.assert_allclose(value, np.log1p(x.astype(float)), rtol=4e-7)
+    np.testing.assert_allclose(_log1p(x.astype(float)), np.log1p(x.astype(float)), rtol=1e-15)
+    assert np.isnan(_log1p(np.array([np.nan], np.float32))[0])
 
 
 def test_gaussian_pairs_are_a_rotation_of_the_box_muller_radius():

@@ -7,7 +7,7 @@ from ibtheory import _jit
 _TINY = 1e-290  # f below it is not resolved
 
 
-@_jit.door()
+@_jit.door
 def log_products(gaps, counts, table, step, result):
     """result[i, k] = sum_j counts[j] log Phi(t_k + gaps[i, j]), the t_k being ``step`` apart.
 
@@ -33,7 +33,7 @@ def log_products(gaps, counts, table, step, result):
                 result[i, k] += counts[j] * value
 
 
-@_jit.door()
+@_jit.door
 def invert(nodes, below, values, targets, work, result):
     """result[i, m] = a with log f(a)/(1 - f(a)) = targets[m], the targets increasing.
 

@@ -3,11 +3,10 @@
 Within a tile of rows all operations between two matrix products are undone while the tile stays in the cache.
 """
 
-from collections import namedtuple
-
 import numpy as np
 
 from ibtheory import _jit
+from ibtheory._bundle import bundle
 from ibtheory.simulation.machine import tile_rows
 from ibtheory.simulation.ops import callback, moments, norms, pointwise, product, vectors
 from ibtheory.simulation.program import (
@@ -27,6 +26,7 @@ from ibtheory.simulation.program import (
     FORK,
     GELU,
     GRADIENT,
+    MISH,
     MORE,
     PARAMETERS,
     POOL,
@@ -35,7 +35,10 @@ from ibtheory.simulation.program import (
     ROWS,
     SAVED,
     SCALE,
+    SIGMOID,
+    SILU,
     SLOPES,
+    SOFTPLUS,
     SOURCE,
     TANH,
     TARGET,
@@ -46,7 +49,7 @@ from ibtheory.simulation.program import (
 # Memory of the way back. parameters: the gradient with respect to all parameters, laid out as they are; sums, products:
 # of BatchNorm, per batch; derivative: of a user's activation; columns: scratch (3, units); moments (rows, 4): same,
 # cross, gap and mean of the gradient at every layer, if the program takes records.
-Gradients = namedtuple("Gradients", "parameters sums products derivative columns moments")
+Gradients = bundle("Gradients", "parameters sums products derivative columns moments")
 
 
 def gradients(program, dtype):
@@ -63,7 +66,7 @@ def gradients(program, dtype):
     )
 
 
-@_jit.inner()
+@_jit.inner
 def backward(tables, addresses, work, back):
     """From the gradient of the logits, which stands at its place, to those of the parameters."""
     operations = tables.operations
@@ -87,7 +90,7 @@ def backward(tables, addresses, work, back):
         k -= 1
 
 
-@_jit.inner()
+@_jit.inner
 def _dense(tables, k, address, work, back):
     """Gradients with respect to the weights and, where it goes on, to the input."""
     operation, samples = tables.operations[k], tables.samples
@@ -101,7 +104,7 @@ def _dense(tables, k, address, work, back):
         product.multiply_back(address, gradient, weights, transposed, below, samples, units, fan_in)
 
 
-@_jit.inner()
+@_jit.inner
 def _batch(tables, k, work, back):
     """BatchNorm, given the sums that the way back through COLUMNS took."""
     operation, batch = tables.operations[k], tables.batch
@@ -118,7 +121,7 @@ def _batch(tables, k, work, back):
         norms.batch_back(g, z, units, factor, mean, along)
 
 
-@_jit.inner()
+@_jit.inner
 def _tiled(tables, last, work, back):
     """All operations from ``last`` down to the one after the next on all samples; return the index of that one."""
     operations = tables.operations
@@ -151,7 +154,7 @@ def _tiled(tables, last, work, back):
     return first - 1
 
 
-@_jit.inner()
+@_jit.inner
 def _clear(operation, work, back, record):
     """Let sums over tiles start at 0."""
     code, place, units = operation[CODE], operation[PARAMETERS], operation[UNITS]
@@ -166,7 +169,7 @@ def _clear(operation, work, back, record):
         moments.clear(work.mean[record], work.squares[record])
 
 
-@_jit.inner()
+@_jit.inner
 def _apply(tables, k, work, back, first, g):
     """Take the gradient ``g`` of the target, on the rows from ``first`` on, back through one operation."""
     operation, numbers = tables.operations[k], tables.numbers[k]
@@ -186,12 +189,6 @@ def _apply(tables, k, work, back, first, g):
     elif code == BIAS:
         target, unused = back.parameters[place : place + units], back.columns[2, :units]
         vectors.add_columns(g, g, np.int64(0), rows, units, target, unused)
-    elif code == ERF:
-        pointwise.erf_back(g, x)
-    elif code == TANH:
-        pointwise.tanh_back(g, y)
-    elif code == GELU:
-        pointwise.gelu_back(g, x)
     elif code == POOL:
         pointwise.pool_back(g, x, operation[ARGUMENT], operation[MORE])
     elif code == DROPOUT:
@@ -209,3 +206,24 @@ def _apply(tables, k, work, back, first, g):
             pointwise.copy(g, below)
         else:
             pointwise.add(below, g)
+    else:
+        _activate_back(code, g, x, y)
+
+
+@_jit.inner
+def _activate_back(code, g, x, y):
+    """Through an activation, given its input and its output."""
+    if code == ERF:
+        pointwise.erf_back(g, x)
+    elif code == TANH:
+        pointwise.tanh_back(g, y)
+    elif code == GELU:
+        pointwise.gelu_back(g, x)
+    elif code == SIGMOID:
+        pointwise.sigmoid_back(g, y)
+    elif code == SILU:
+        pointwise.silu_back(g, x)
+    elif code == SOFTPLUS:
+        pointwise.softplus_back(g, x)
+    elif code == MISH:
+        pointwise.mish_back(g, x)

@@ -3,11 +3,10 @@
 One call trains a range of networks, one after the other, in the memory of one thread; nothing is allocated.
 """
 
-from collections import namedtuple
-
 import numpy as np
 
 from ibtheory import _jit
+from ibtheory._bundle import bundle
 from ibtheory.simulation import random
 from ibtheory.simulation.backward import backward
 from ibtheory.simulation.machine import draw, forward
@@ -17,20 +16,20 @@ from ibtheory.simulation.program import CODE, GRADIENT, PARAMETERS, READOUT, SCA
 # What one thread trains with. tables, works: of three programs, for a batch, all training samples, and the held-out
 # ones, whose workspaces share one array of parameters; start, first, second: parameters at the start and the two
 # moments of the optimizer; order: of the samples; labels: of a batch; blank: an outcome.
-Trainer = namedtuple("Trainer", "tables works back addresses start first second order labels blank nothing")
+Trainer = bundle("Trainer", "tables works back addresses start first second order labels blank nothing")
 
 # What is trained on: inputs (samples, features), labels, held_labels, weights (classes,) of the loss; spans (S, 2) of
 # the trained parameters, layers (L, 2) of the weights of every dense layer.
-Data = namedtuple("Data", "inputs labels held_labels weights spans layers")
+Data = bundle("Data", "inputs labels held_labels weights spans layers")
 
 # How: kind and numbers of the optimizer, the learning rate of every step, the largest gradient norm (0: any), the
 # loss, the steps to take notes at (times,); whole: whether a batch is all samples; shared: whether its logits serve the
 # notes too.
-Rule = namedtuple("Rule", "optimizer numbers rates clip loss times whole shared")
+Rule = bundle("Rule", "optimizer numbers rates clip loss times whole shared")
 
 # Notes. loss (networks, times), hits and counts (networks, times, classes), the same held out; gradient_norm
 # (networks, times, L); distance, cosine (networks, times) from the start; loss_rise, diverged (networks,) steps or inf.
-Trained = namedtuple(
+Trained = bundle(
     "Trained",
     "loss hits counts held_out_loss held_out_hits held_out_counts gradient_norm distance cosine loss_rise diverged",
 )
@@ -64,7 +63,7 @@ def trained(networks, times, classes, layers, held_out):
 _LEARN, _TRAIN, _HELD = range(3)
 
 
-@_jit.door()
+@_jit.door
 def train(trainer, data, rule, seed, first, out):
     """Train the networks ``first``, ``first`` + 1, ... as many as ``out`` holds.
 
@@ -99,7 +98,7 @@ def train(trainer, data, rule, seed, first, out):
             step += 1
 
 
-@_jit.inner()
+@_jit.inner
 def _needed(program, noted, rule, out):
     """Whether a step runs this program."""
     if program == _LEARN:
@@ -107,7 +106,7 @@ def _needed(program, noted, rule, out):
     return noted and (out.held_out_loss.shape[1] > 0 if program == _HELD else not rule.shared)
 
 
-@_jit.inner()
+@_jit.inner
 def _watch(loss, previous, i, step, out):
     """Note the first rise of the loss, and the end of a network whose loss is not finite."""
     if not np.isfinite(loss):
@@ -117,7 +116,7 @@ def _watch(loss, previous, i, step, out):
     return loss
 
 
-@_jit.inner()
+@_jit.inner
 def _judge(trainer, data, rule, program, noted, i, time, out):
     """The loss, whose gradient is left for the way back, and where it is to be noted the predictions."""
     tables, space = trainer.tables[program], trainer.works[program].space
@@ -143,7 +142,7 @@ def _judge(trainer, data, rule, program, noted, i, time, out):
     return loss
 
 
-@_jit.inner()
+@_jit.inner
 def _start(trainer, seed, network):
     """Draw the parameters; nothing has moved yet."""
     tables, work = trainer.tables[_LEARN], trainer.works[_LEARN]
@@ -164,7 +163,7 @@ def _start(trainer, seed, network):
     work.running[1] = 1.0
 
 
-@_jit.inner()
+@_jit.inner
 def _batch(trainer, data, step, seed, network):
     """Put the samples of a step in place. Every epoch has its own order and drops what is left over."""
     samples, batch = data.labels.size, trainer.tables[_LEARN].samples
@@ -180,7 +179,7 @@ def _batch(trainer, data, step, seed, network):
             target[j] = source[j]
 
 
-@_jit.inner()
+@_jit.inner
 def _update(trainer, data, rule, step):
     """One step of the optimizer on all trained parameters."""
     scale = 1.0
@@ -202,7 +201,7 @@ def _update(trainer, data, rule, step):
             updates.adam(w, g, m, v, rule.rates[step], rule.numbers, step + 1, rule.optimizer == updates.ADAMW)
 
 
-@_jit.inner()
+@_jit.inner
 def _note(trainer, data, i, time, out):
     """Norms of the gradients in hand, and the way from the start."""
     for layer in range(data.layers.shape[0]):
@@ -211,7 +210,7 @@ def _note(trainer, data, i, time, out):
     _way(trainer, data, i, time, out)
 
 
-@_jit.inner()
+@_jit.inner
 def _way(trainer, data, i, time, out):
     """Distance and cosine between the trained parameters and their start."""
     moved = along = here = there = 0.0

@@ -4,11 +4,10 @@ It draws the weights of a network, multiplies by BLAS, and passes over the activ
 the cache, in which all operations up to the next matrix product, and their statistics, are done.
 """
 
-from collections import namedtuple
-
 import numpy as np
 
 from ibtheory import _jit
+from ibtheory._bundle import bundle
 from ibtheory.simulation import random
 from ibtheory.simulation.ops import callback, moments, norms, orthogonal, pointwise, product, readout, vectors
 from ibtheory.simulation.program import (
@@ -25,6 +24,7 @@ from ibtheory.simulation.program import (
     ERF,
     FAN_IN,
     GELU,
+    MISH,
     MORE,
     ORTHOGONAL,
     OTHER,
@@ -35,7 +35,10 @@ from ibtheory.simulation.program import (
     ROWS,
     SAVED,
     SCALE,
+    SIGMOID,
+    SILU,
     SLOPES,
+    SOFTPLUS,
     SOURCE,
     TANH,
     TARGET,
@@ -48,14 +51,14 @@ from ibtheory.simulation.program import (
 # factors: of BatchNorm, per batch; running (2, features): its running means and variances; rows: scratch of the other
 # norms; mean, squares, powers: accumulators of statistics; groups (samples,): the group of each sample; state, raw:
 # random numbers; frame: scratch of orthogonal weights.
-Workspace = namedtuple(
+Workspace = bundle(
     "Workspace", "space weights bias ones offsets factors running rows mean squares powers groups state raw frame"
 )
 
 # What a range of networks hands over. layers (networks, rows, 4): same, cross, gap, mean; counts (networks, readouts,
 # groups, classes); shape (networks, numbers): see readout.shape; dead (networks,): features; stop: row of the first
 # layer that is not finite, minus that row if it is too small for the precision, or 0.
-Outcome = namedtuple("Outcome", "layers counts shape dead stop")
+Outcome = bundle("Outcome", "layers counts shape dead stop")
 
 
 def workspace(program, inputs, dtype, parameters=None, running=None, groups=None):
@@ -101,7 +104,7 @@ def outcome(program, networks, classes, groups=1):
     )
 
 
-@_jit.door()
+@_jit.door
 def run(tables, seed, first, addresses, given, work, out):
     """Run the program for networks ``first``, ``first`` + 1, ... as many as ``out`` holds.
 
@@ -116,7 +119,7 @@ def run(tables, seed, first, addresses, given, work, out):
             read(tables, work, i, out)
 
 
-@_jit.inner()
+@_jit.inner
 def forward(tables, addresses, parameters, drawing, work, i, out):
     """All operations, for network ``i`` of ``out``; ``drawing`` its parameters, or with those in the workspace."""
     operations = tables.operations
@@ -140,7 +143,7 @@ def forward(tables, addresses, parameters, drawing, work, i, out):
         k += 1
 
 
-@_jit.inner()
+@_jit.inner
 def _parameters(out, count, std, uniform, parameters, taken, work):
     """Draw or take ``count`` parameters into ``out``; return how many have been taken in all."""
     if parameters.size:
@@ -151,7 +154,7 @@ def _parameters(out, count, std, uniform, parameters, taken, work):
     return taken
 
 
-@_jit.inner()
+@_jit.inner
 def draw(tables, k, parameters, taken, work):
     """Weights and biases of a layer; the readouts one after the other, each (outputs, fan_in)."""
     operation, std = tables.operations[k], tables.numbers[k]
@@ -174,7 +177,7 @@ def draw(tables, k, parameters, taken, work):
     return taken
 
 
-@_jit.inner()
+@_jit.inner
 def _multiply(tables, operation, address, work):
     """The matrix product; a triangular input in bands of rows, each without the columns that are 0 in all of it."""
     fan_in, units, bands = operation[FAN_IN], operation[UNITS], operation[MORE]
@@ -188,7 +191,7 @@ def _multiply(tables, operation, address, work):
         product.multiply(address, rows, fan_in, used, weights, transposed, target, last - first, units)
 
 
-@_jit.inner()
+@_jit.inner
 def _batch(tables, k, work):
     """Statistics of BatchNorm; those of the whole data are known if they have just been recorded."""
     operation, numbers = tables.operations[k], tables.numbers[k]
@@ -225,13 +228,13 @@ def _batch(tables, k, work):
         norms.batch_statistics(running_mean, running_variance, 1.0, numbers[0], numbers[1], offset, factor)
 
 
-@_jit.inner()
+@_jit.inner
 def tile_rows(units):
     """Rows of a tile: about 16 kB of float32."""
     return max(16, min(128, 4096 // units // 8 * 8))
 
 
-@_jit.inner()
+@_jit.inner
 def _tiled(tables, first, work, network, out):
     """All operations from ``first`` up to the next one on all samples; return its index."""
     operations = tables.operations
@@ -262,7 +265,7 @@ def _tiled(tables, first, work, network, out):
     return last
 
 
-@_jit.inner()
+@_jit.inner
 def _apply(tables, k, work, first, x):
     """One operation on the rows from ``first`` on, which are to stand in ``x``."""
     operation, numbers = tables.operations[k], tables.numbers[k]
@@ -283,12 +286,6 @@ def _apply(tables, k, work, first, x):
         vectors.affine_columns(
             x, np.int64(0), x.size // units, units, work.bias[operation[PARAMETERS] :], work.ones, kind(0)
         )
-    elif code == ERF:
-        pointwise.erf(x)
-    elif code == TANH:
-        pointwise.tanh(x)
-    elif code == GELU:
-        pointwise.gelu(x)
     elif code == AFFINE:
         pointwise.affine(x, kind(numbers[0]), kind(numbers[1]))
     elif code == SCALE:
@@ -302,9 +299,30 @@ def _apply(tables, k, work, first, x):
     elif code == ADD:
         start = operation[OTHER] + first * units
         pointwise.add(x, work.space[start : start + x.size])
+    else:
+        _activate(code, x)
 
 
-@_jit.inner()
+@_jit.inner
+def _activate(code, x):
+    """An activation with a kernel of its own."""
+    if code == ERF:
+        pointwise.erf(x)
+    elif code == TANH:
+        pointwise.tanh(x)
+    elif code == GELU:
+        pointwise.gelu(x)
+    elif code == SIGMOID:
+        pointwise.sigmoid(x)
+    elif code == SILU:
+        pointwise.silu(x)
+    elif code == SOFTPLUS:
+        pointwise.softplus(x)
+    elif code == MISH:
+        pointwise.mish(x)
+
+
+@_jit.inner
 def _close(tables, first, last, work, network, out):
     """Turn the accumulators of the records into statistics; stop at the first that is not finite."""
     operations = tables.operations
@@ -324,7 +342,7 @@ def _close(tables, first, last, work, network, out):
         record += 1
 
 
-@_jit.inner()
+@_jit.inner
 def read(tables, work, network, out):
     """Predictions and shape of the logits, which the last operation recorded in the first accumulator."""
     k = tables.operations.shape[0] - 1

@@ -1,10 +1,9 @@
 """Gradients of random networks: forward, then back from stated residuals at the logits."""
 
-from collections import namedtuple
-
 import numpy as np
 
 from ibtheory import _jit
+from ibtheory._bundle import bundle
 from ibtheory.simulation import random
 from ibtheory.simulation.backward import backward
 from ibtheory.simulation.machine import forward, read
@@ -14,16 +13,16 @@ from ibtheory.simulation.program import BATCH, CODE, GRADIENT, UNITS
 # What is asked for. residual (samples outputs,): at the logits, or (0,) for random signs divided by the root of the
 # number of outputs, drawn after the weights; gradients: whether to go back from it; output: the logit whose tangent
 # kernel is asked for; passes: ways back for that, none, one, or one for each sample where they meet in BatchNorm.
-Question = namedtuple("Question", "residual gradients output passes")
+Question = bundle("Question", "residual gradients output passes")
 
 # Memory of the way back. back: Gradients; weights (L, 2): spans of the weights of the dense layers; trained (S, 2): of
 # what the tangent kernel sums over; rows (samples, parameters): the gradient of the logit asked for of every sample, if
 # each has a way back of its own.
-Memory = namedtuple("Memory", "work back weights trained rows")
+Memory = bundle("Memory", "work back weights trained rows")
 
 # What a range of networks hands over besides an Outcome. layers (networks, rows, 4): same, cross, gap and mean of the
 # gradient of every layer; weights (networks, L): squared norms of the gradients of the weights of the dense layers.
-Probed = namedtuple("Probed", "layers weights")
+Probed = bundle("Probed", "layers weights")
 
 
 def probed(program, networks):
@@ -73,7 +72,7 @@ def kernel(program, memory, address):
     return theta.reshape(samples, samples)
 
 
-@_jit.door()
+@_jit.door
 def run(tables, seed, first, addresses, given, asked, memory, out):
     """Run networks as machine.run does, and the ways back from what is ``asked``; ``out``: Outcome and Probed.
 
@@ -103,7 +102,7 @@ def run(tables, seed, first, addresses, given, asked, memory, out):
                 _keep(back.parameters, memory.trained, memory.rows[turn - 1])
 
 
-@_jit.inner()
+@_jit.inner
 def _residual(residual, slopes, units, work):
     if residual.size:
         pointwise.copy(residual, slopes)
@@ -111,7 +110,7 @@ def _residual(residual, slopes, units, work):
         _signs(slopes, 1.0 / np.sqrt(units), work)
 
 
-@_jit.inner()
+@_jit.inner
 def _pick(slopes, units, asked, sample):
     """1 at the output asked for: of one sample, or of all where one pass serves them."""
     for row in range(slopes.size // units):
@@ -119,7 +118,7 @@ def _pick(slopes, units, asked, sample):
             slopes[row * units + j] = j == asked.output and (row == sample or asked.passes == 1)
 
 
-@_jit.inner()
+@_jit.inner
 def _note(back, spans, probed, i):
     for row in range(probed.layers.shape[1]):
         pointwise.copy(back.moments[row], probed.layers[i, row])
@@ -127,7 +126,7 @@ def _note(back, spans, probed, i):
         probed.weights[i, layer] = updates.square(back.parameters[spans[layer, 0] : spans[layer, 1]])
 
 
-@_jit.inner()
+@_jit.inner
 def _keep(parameters, spans, row):
     """Put the gradients with respect to the parameters of the ``spans`` side by side in ``row``."""
     done = 0
@@ -137,7 +136,7 @@ def _keep(parameters, spans, row):
         done += last - first
 
 
-@_jit.inner()
+@_jit.inner
 def _signs(out, size, work):
     """Random numbers +-size."""
     done = 0

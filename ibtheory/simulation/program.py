@@ -8,11 +8,11 @@ The way back reads the same operations from the last to the first: gradients of 
 workspace, each operation turns that of its target into that of its source.
 """
 
-from collections import namedtuple
 from typing import NamedTuple
 
 import numpy as np
 
+from ibtheory._bundle import bundle
 from ibtheory.layers import (
     Activation,
     BatchNorm,
@@ -32,7 +32,8 @@ from ibtheory.simulation.random import SLACK
 # Operations on all samples at once; everything from TILED on works on a tile of rows.
 DENSE, READOUT, BATCH, CALL = range(4)
 TILED = 10
-BIAS, SLOPES, ERF, TANH, GELU, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, POOL, DROPOUT = range(TILED, TILED + 14)
+BIAS, SLOPES, ROWS, COLUMNS, AFFINE, SCALE, FORK, ADD, RECORD, POOL, DROPOUT = range(TILED, TILED + 11)
+ERF, TANH, GELU, SIGMOID, SILU, SOFTPLUS, MISH = range(DROPOUT + 1, DROPOUT + 8)  # activations, see ops.pointwise
 
 # Columns of the table of operations. OTHER: the place of the second summand. ARGUMENT: law of the weights, index of the
 # callback, groups, size of a pool, row of the record, batches in running statistics, number of a Dropout. MORE: bands
@@ -48,15 +49,21 @@ _, UNIFORM, ORTHOGONAL = range(3)
 
 REDUCTIONS = ("max", "average", "min")
 
-_KERNELS = {"activations.erf": ERF, "activations.tanh": TANH, "activations.gelu": GELU}
+_KERNELS = {
+    "activations.erf": ERF,
+    "activations.tanh": TANH,
+    "activations.gelu": GELU,
+    "activations.sigmoid": SIGMOID,
+    "activations.silu": SILU,
+    "activations.softplus": SOFTPLUS,
+    "activations.mish": MISH,
+}
 
 # What the compiled machine reads. stop: the first operation with parameters, where the way back ends, or -1 if the
 # gradient of the input is wanted. momentum: weight of a batch in the running statistics of BatchNorm, 0 to leave them;
 # running: whether BatchNorm uses them. training: the first so many samples are training batches that only the running
 # statistics of BatchNorm in evaluation mode see.
-Tables = namedtuple(
-    "Tables", "operations numbers samples batch readouts outputs rows floor stop momentum running training"
-)
+Tables = bundle("Tables", "operations numbers samples batch readouts outputs rows floor stop momentum running training")
 
 
 class Program(NamedTuple):
@@ -299,7 +306,7 @@ class _Compiler:
             reads = "output" if numbers[0] >= 0 and numbers[1] > 0 else "input"
         elif record.code in _KERNELS:
             code = _KERNELS[record.code]
-            reads = "output" if code == TANH else "input"
+            reads = "output" if code in (TANH, SIGMOID) else "input"
         else:
             if record not in self.calls:
                 self.calls.append(record)

@@ -26,7 +26,7 @@ _32 = np.uint64(32)
 _MASKS = 2**31  # third counter word of masks; below it stand lanes of weights and places in an order
 
 
-@_jit.door()
+@_jit.door
 def philox(counter, key):
     """Philox4x32-10: four 32-bit words (in uint64) from four counter words and two key words."""
     c0, c1, c2, c3 = counter
@@ -38,19 +38,19 @@ def philox(counter, key):
     return c0, c1, c2, c3
 
 
-@_jit.door()
+@_jit.door
 def seed_lanes(state, seed, network):
     """Fill ``state`` (WORDS,) uint32 from ``seed`` (uint64): word w of all lanes at [16 w : 16 w + 16]."""
     _seed(state, seed, network, 0, 0)
 
 
-@_jit.door()
+@_jit.door
 def seed_masks(state, seed, network, layer, step):
     """Fill ``state`` from ``seed``, network, number of the Dropout layer and step, apart from weights and orders."""
     _seed(state, seed, network, _MASKS + layer * LANES, step + 1)
 
 
-@_jit.inner()
+@_jit.inner
 def _seed(state, seed, network, third, fourth):
     """Lane l from Philox at the counter (network, third + l, fourth)."""
     network = np.uint64(network)
@@ -104,13 +104,13 @@ def _advance(typingctx, state, out, steps):
     return types.void(types.intp, types.intp, types.intp), codegen
 
 
-@_jit.door()
+@_jit.door
 def advance(state, raw, steps):
     """Write ``steps`` times 16 random uint32 to ``raw`` and advance ``state``."""
     _advance(state.ctypes.data, raw.ctypes.data, steps)
 
 
-@_jit.inner()
+@_jit.inner
 def _box_muller(first, second, left, right, std):
     for i in range(first.size):
         x, y = _math.gaussian_pair(first[i], second[i])
@@ -118,13 +118,13 @@ def _box_muller(first, second, left, right, std):
         right[i] = y * std
 
 
-@_jit.inner()
+@_jit.inner
 def _uniform(first, out, bound):
     for i in range(first.size):
         out[i] = _math.symmetric_uniform(first[i]) * bound
 
 
-@_jit.door()
+@_jit.door
 def fill(out, count, std, uniform, state, raw):
     """Fill ``out[:count]`` with numbers of mean 0 and standard deviation ``std``; ``out`` needs SLACK more places.
 
@@ -145,7 +145,7 @@ def fill(out, count, std, uniform, state, raw):
         done += 2 * pairs
 
 
-@_jit.door()
+@_jit.door
 def shuffle(order, seed, network, epoch):
     """Fill ``order`` with a random order of 0, 1, ... that follows from seed, network and epoch (Fisher and Yates).
 

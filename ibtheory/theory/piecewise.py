@@ -18,7 +18,7 @@ def moments(slopes, cov, gap, same):
     return new_cov, new_gap
 
 
-@_jit.door()
+@_jit.door
 def _map(cov, gap, same, root, linear, folded, new_cov, new_gap, work):
     """phi(x) = a x + b |x|; ``linear`` = a^2, ``folded`` = b^2."""
     for i in range(same.size):
@@ -27,7 +27,7 @@ def _map(cov, gap, same, root, linear, folded, new_cov, new_gap, work):
         _gaps(i, work[1], work[2], same, root, linear, folded, work[3], new_gap[i])
 
 
-@_jit.inner()
+@_jit.inner
 def _correlations(i, cov, gap, same, root, c, om, product):
     for j in range(c.size):
         product[j] = root[i] * root[j]
@@ -41,14 +41,14 @@ def _correlations(i, cov, gap, same, root, c, om, product):
         om[j] = (value if value < 2.0 else 2.0) if product[j] > 0.0 else 1.0
 
 
-@_jit.inner()
+@_jit.inner
 def _difference(first, second, root, other):
     """sqrt(first) - sqrt(second), formed from first - second."""
     total = root + other
     return (first - second) / (total if total > 0.0 else 1.0)
 
 
-@_jit.inner()
+@_jit.inner
 def _covariances(c, om, product, linear, folded, work, cov):
     """E|u||v| - E|u| E|v| = (2/pi) (c asin c + sqrt(1 - c^2) - 1) at unit variances."""
     for j in range(c.size):
@@ -58,7 +58,7 @@ def _covariances(c, om, product, linear, folded, work, cov):
         cov[j] = product[j] * (linear * c[j] + folded * (2 / np.pi) * fold)
 
 
-@_jit.inner()
+@_jit.inner
 def _gaps(i, om, product, same, root, linear, folded, work, gap):
     """1 - E|u||v| = 1 - c - (2/pi) (sin t - t cos t) at unit variances and c = cos t, and what norms add."""
     for j in range(om.size):
@@ -72,7 +72,7 @@ def _gaps(i, om, product, same, root, linear, folded, work, gap):
         gap[j] += 0.5 * (linear + folded) * radial * radial
 
 
-@_jit.inner()
+@_jit.inner
 def _lune(square):
     """(sin t - t cos t)/t^3 as a series in t^2, for t <= 1: sum over k of (-1)^(k+1) 2k t^(2k-2) / (2k+1)!."""
     series = 18.0 / 121645100408832000.0

@@ -13,7 +13,7 @@ _BLOCK = 64  # of rows and columns whose numbers fit the cache
 _NEAR = 0.01  # gap over mean square, both about the center of the data, below which a gap is summed from differences
 
 
-@_jit.inner()
+@_jit.inner
 def _half_square(x, y):
     """|x - y|^2 / 2 in eight lanes."""
     a = b = c = d = e = f = g = h = 0.0
@@ -32,7 +32,7 @@ def _half_square(x, y):
     return (((a + e) + (c + g)) + ((b + f) + (d + h))) / 2
 
 
-@_jit.door()
+@_jit.door
 def angles(table, start, stop, centred, spread, root, inverse, weight):
     """Turn inner products of ``centred`` (N, features) into angles between samples behind a dense layer.
 
@@ -56,7 +56,7 @@ def angles(table, start, stop, centred, spread, root, inverse, weight):
         line[0] = 0.5 * np.pi  # nobody reads the diagonal; here it costs no panel
 
 
-@_jit.inner()
+@_jit.inner
 def _gaps(line, spread, features):
     """Turn inner products with the first of some samples into gaps; how many of them are too small to be precise."""
     share, first, near = 1.0 / features, spread[0], 0
@@ -67,14 +67,14 @@ def _gaps(line, spread, features):
     return near
 
 
-@_jit.inner()
+@_jit.inner
 def _gaps_from_differences(line, centred, spread):
     for k in range(1, line.size):
         if line[k] < _NEAR * 0.5 * (spread[0] + spread[k]):
             line[k] = _half_square(centred[0], centred[k]) / centred.shape[1]
 
 
-@_jit.inner()
+@_jit.inner
 def _to_angles(line, root, inverse, weight):
     """Turn gaps in front of the dense layer into angles behind it."""
     first, scale = root[0], inverse[0]
@@ -85,7 +85,7 @@ def _to_angles(line, root, inverse, weight):
         line[k] = _math.angle(om if om < 2.0 else 2.0)
 
 
-@_jit.door()
+@_jit.door
 def mirror(table, start, stop):
     """Copy some rows of the upper triangle to columns of the lower one, in blocks that stay in cache."""
     for left in range(start, len(table), _BLOCK):
@@ -95,7 +95,7 @@ def mirror(table, start, stop):
                 table[j, i] = table[i, j]
 
 
-@_jit.inner()
+@_jit.inner
 def _panels(edges, t):
     """(first, last) panel that angles t lie in."""
     low = high = t[0]
@@ -110,7 +110,7 @@ def _panels(edges, t):
     return first, last
 
 
-@_jit.door()
+@_jit.door
 def mark(table, start, stop, edges, used):
     """Set ``used`` (panels,) where a panel holds an angle; ``edges`` (panels + 1,), the last one above all angles."""
     for i in range(start, stop):
@@ -126,7 +126,7 @@ def mark(table, start, stop, edges, used):
                     used[p] = True
 
 
-@_jit.door()
+@_jit.door
 def moments(table, start, stop, edges, basis, values, line, total):
     """Add moments of angles to ``total``: sums over pairs i < j of basis_k(i) basis_l(j) T_n(t_ij), by panels.
 
@@ -163,7 +163,7 @@ def moments(table, start, stop, edges, basis, values, line, total):
             line[p] = 0.0
 
 
-@_jit.inner()
+@_jit.inner
 def _chebyshev(x, values):
     """Fill ``values`` (DEGREES,) with the Chebyshev polynomials at x."""
     values[0], values[1] = 1.0, x
@@ -171,7 +171,7 @@ def _chebyshev(x, values):
         values[n] = _math.fma(2.0 * x, values[n - 1], -values[n - 2])
 
 
-@_jit.door()
+@_jit.door
 def evaluate(table, start, stop, edges, basis, scale, coefficients, work, line):
     """Turn angles into scale_i scale_j sum over k, l, n of basis_k(i) basis_l(j) coefficients x_ij^n.
 
@@ -201,7 +201,7 @@ def evaluate(table, start, stop, edges, basis, scale, coefficients, work, line):
                 t[left + k] = scale[i] * scale[i + left + k] * values[k]
 
 
-@_jit.inner()
+@_jit.inner
 def _contract(shares, coefficients, first, last, line):
     """The coefficients of some panels, summed over the first sample with its ``shares`` (K,)."""
     for p in range(first, last + 1):
@@ -212,7 +212,7 @@ def _contract(shares, coefficients, first, last, line):
                     line[p, m, n] += shares[k] * coefficients[p, k, m, n]
 
 
-@_jit.inner()
+@_jit.inner
 def _sum_panels(t, edges, line, shares, values, work):
     """The polynomials of ``line`` at angles t, weighted by ``shares`` (K, size), into ``values``."""
     first, last = _panels(edges, t)
@@ -223,7 +223,7 @@ def _sum_panels(t, edges, line, shares, values, work):
             _add(shares[m], work, values)
 
 
-@_jit.inner()
+@_jit.inner
 def _polynomial(coefficients, low, high, t, values):
     """Sum over n of coefficients_n x^n, x from -1 to 1 on the panel [low, high), 0 outside, at angles t."""
     slope = 2.0 / (high - low)
@@ -235,7 +235,7 @@ def _polynomial(coefficients, low, high, t, values):
         values[k] = value if (t[k] >= low) & (t[k] < high) else 0.0
 
 
-@_jit.inner()
+@_jit.inner
 def _add(shares, values, sums):
     for k in range(sums.size):
         sums[k] = _math.fma(shares[k], values[k], sums[k])

@@ -16,6 +16,10 @@ FUNCTIONS = {
     "activations.erf": math.erf,
     "activations.tanh": math.tanh,
     "activations.gelu": lambda v: 0.5 * v * math.erfc(-v / math.sqrt(2)),
+    "activations.sigmoid": lambda v: 1 / (1 + math.exp(-v)),
+    "activations.silu": lambda v: v / (1 + math.exp(-v)),
+    "activations.softplus": lambda v: math.log1p(math.exp(v)),
+    "activations.mish": lambda v: v * math.tanh(math.log1p(math.exp(v))),
 }
 
 

@@ -206,7 +206,7 @@ def test_a_users_activation():
     check(Network((Dense(WIDTH), Activation(swish), LayerNorm(), Dense(WIDTH), Activation(cubic), Dense(3))))
 
 
-@pytest.mark.parametrize("activation", ["relu", "erf", "tanh", "gelu"])
+@pytest.mark.parametrize("activation", ["relu", "erf", "tanh", "gelu", "sigmoid", "silu", "softplus", "mish"])
 def test_single_precision(activation):
     net = ib.mlp(64, 4, 3, activation=activation, norm="layer", placement="both")
     X = np.random.default_rng(0).normal(size=(50, FEATURES))

@@ -76,7 +76,10 @@ def test_every_norm_and_placement(norm, placement, depth):
     check(net, tolerance=1e-9 if depth == 10 else 1e-11)
 
 
-@pytest.mark.parametrize("activation", ["relu", activations.leaky_relu(0.2), "abs", "linear", "erf", "tanh", "gelu"])
+SMOOTH = ["erf", "tanh", "gelu", "sigmoid", "silu", "softplus", "mish"]
+
+
+@pytest.mark.parametrize("activation", ["relu", activations.leaky_relu(0.2), "abs", "linear", *SMOOTH])
 def test_every_activation(activation):
     check(ib.mlp(WIDTH, 3, 3, activation=activation, norm="layer", placement="before"))
 

@@ -1,17 +1,14 @@
-"""The peer of theory_kernel.py, for the environment of requirements-neural-tangents.txt: answers requests line by line.
+"""The peer of theory_kernel.py, for the environment of requirements-neural-tangents.txt.
 
-A request is a JSON object {"inputs": file, "output": file, "depth": int}; the answer is
-{"seconds": CPU seconds of this process}. The first call of a kind compiles and is the caller's to leave out.
+The first call of a kind compiles and is the caller's to leave out.
 """
 
-import json
-import sys
-import time
 from functools import cache
 
 import jax
 import numpy as np
 from neural_tangents import stax
+from worker import serve
 
 jax.config.update("jax_enable_x64", True)
 
@@ -24,17 +21,16 @@ def kernel_of(depth):
     return jax.jit(lambda x: kernel(x, None, "nngp"))
 
 
-def main():
-    for line in sys.stdin:
-        request = json.loads(line)
-        x = jax.numpy.asarray(np.load(request["inputs"]))
-        kernel = kernel_of(request["depth"])
-        start = time.process_time()
+def prepare(inputs, output, depth):
+    """The kernel of the samples in one file, into another."""
+    x, kernel = jax.numpy.asarray(np.load(inputs)), kernel_of(depth)
+
+    def run():
         result = kernel(x).block_until_ready()
-        seconds = time.process_time() - start
-        np.save(request["output"], np.asarray(result))
-        print(json.dumps({"seconds": seconds}), flush=True)
+        return lambda: np.save(output, np.asarray(result))
+
+    return run
 
 
 if __name__ == "__main__":
-    main()
+    serve(prepare)

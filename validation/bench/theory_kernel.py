@@ -17,7 +17,6 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import argparse  # noqa: E402
 import json  # noqa: E402
 import statistics  # noqa: E402
-import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from importlib import metadata  # noqa: E402
@@ -25,35 +24,16 @@ from pathlib import Path  # noqa: E402
 
 import mpmath as mp  # noqa: E402
 import numpy as np  # noqa: E402
+from worker import Worker  # noqa: E402
 
 import ibtheory as ib  # noqa: E402
 from ibtheory.theory import kernel  # noqa: E402
 
 _FEATURES = 100
-_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-
-
-class Peer:
-    """neural-tangents in a process that stays."""
-
-    def __init__(self, python, folder, x, depth):
-        self.output = folder / "peer.npy"
-        np.save(folder / "x.npy", x)
-        self.request = {"inputs": str(folder / "x.npy"), "output": str(self.output), "depth": depth}
-        worker = Path(__file__).with_name("neural_tangents_worker.py")
-        environment = os.environ | {"XLA_FLAGS": _ONE_THREAD, "JAX_PLATFORMS": "cpu"}
-        self.process = subprocess.Popen(
-            [python, worker], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-
-    def run(self):
-        """CPU seconds of one kernel."""
-        print(json.dumps(self.request), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())["seconds"]
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+_ENVIRONMENT = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_PLATFORMS": "cpu",
+}
 
 
 def inputs(samples, seed):
@@ -82,16 +62,17 @@ def measure(python, samples, depth, pairs):
     x = inputs(samples, seed=samples)
     net, data = ib.mlp(100, depth), ib.Dataset(x)
     with tempfile.TemporaryDirectory() as folder:
-        peer = Peer(python, Path(folder), x, depth)
+        request = {"inputs": f"{folder}/x.npy", "output": f"{folder}/peer.npy", "depth": depth}
+        np.save(request["inputs"], x)
         ours = kernel(net, data)
-        first = peer.run()  # compiles
-        runs = []
-        for _ in range(pairs):
-            start = time.process_time()
-            kernel(net, data)
-            runs.append((time.process_time() - start, peer.run()))
-        theirs = np.load(peer.output)
-        peer.close()
+        with Worker("neural_tangents_worker.py", python=python, environment=_ENVIRONMENT) as peer:
+            first = peer.ask(**request)["seconds"]  # compiles
+            runs = []
+            for _ in range(pairs):
+                start = time.process_time()
+                kernel(net, data)
+                runs.append((time.process_time() - start, peer.ask(**request)["seconds"]))
+        theirs = np.load(request["output"])
     own, other = (list(column) for column in zip(*runs, strict=True))
     close = [(0, samples - 3), (1, samples - 2), (2, samples - 1), (0, 0)]
     apart = np.ones_like(ours, bool)

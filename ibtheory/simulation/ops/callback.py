@@ -26,7 +26,7 @@ def _call(typingctx, address, source, target, size):
     return types.void(types.int64, types.int64, types.int64, types.int64), codegen
 
 
-@_jit.inner()
+@_jit.inner
 def call(address, x, y):
     """Let the function at ``address`` map the flat array ``x`` to ``y`` of the same size."""
     _call(address, x.ctypes.data, y.ctypes.data, x.size)

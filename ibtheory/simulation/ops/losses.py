@@ -9,7 +9,7 @@ from ibtheory import _jit, _math
 from ibtheory.losses import CROSS_ENTROPY, MSE
 
 
-@_jit.inner()
+@_jit.inner
 def residuals(kind, logits, labels, weights, gradient):
     """Mean over samples of weight times loss; its derivative by the logits into ``gradient``, which may be ``logits``.
 
@@ -35,7 +35,7 @@ def residuals(kind, logits, labels, weights, gradient):
     return total
 
 
-@_jit.inner()
+@_jit.inner
 def _single(kind, f, target):
     """(loss, derivative) of a single logit."""
     if kind == CROSS_ENTROPY:
@@ -49,7 +49,7 @@ def _single(kind, f, target):
     return (margin, -target) if margin > 0 else (0.0, 0.0)
 
 
-@_jit.inner()
+@_jit.inner
 def _cross_entropy(row, label, scale, back):
     top = row[0]
     for k in range(1, row.size):
@@ -64,7 +64,7 @@ def _cross_entropy(row, label, scale, back):
     return math.log(total) - own
 
 
-@_jit.inner()
+@_jit.inner
 def _squares(row, label, scale, back):
     total = 0.0
     for k in range(row.size):
@@ -74,7 +74,7 @@ def _squares(row, label, scale, back):
     return 0.5 * total
 
 
-@_jit.inner()
+@_jit.inner
 def _hinge(row, label, scale, back):
     own = float(row[label])
     total = pushed = 0.0

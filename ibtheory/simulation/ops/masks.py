@@ -9,7 +9,7 @@ from ibtheory.simulation.program import ARGUMENT, CODE, DROPOUT, SAVED, UNITS
 _WORDS = 2.0**32
 
 
-@_jit.door()
+@_jit.door
 def draw(tables, work, seed, network, step):
     """Put the masks of a step, (samples, units) for every Dropout of the program, in their places."""
     operations = tables.operations
@@ -20,7 +20,7 @@ def draw(tables, work, seed, network, step):
             _fill(work.space[start : start + size], tables.numbers[k, 0], work.state, work.raw)
 
 
-@_jit.inner()
+@_jit.inner
 def _fill(out, rate, state, raw):
     kept = out.dtype.type(1.0 / (1.0 - rate))
     threshold = np.uint32(min(np.rint(rate * _WORDS), _WORDS - 1.0))

@@ -9,14 +9,14 @@ from ibtheory import _jit
 from ibtheory.simulation.ops import vectors
 
 
-@_jit.inner()
+@_jit.inner
 def clear(mean, squares):
     """Start anew."""
     for j in range(mean.size):
         mean[j] = squares[j] = 0.0
 
 
-@_jit.inner()
+@_jit.inner
 def collect(x, columns, tile, mean, squares):
     """Mean and centred sum of squares of each column of the flat array ``x``, ``tile`` rows at a time."""
     clear(mean, squares)
@@ -26,7 +26,7 @@ def collect(x, columns, tile, mean, squares):
         vectors.merge_moments(x[start * columns : stop * columns], stop - start, columns, mean, squares, start)
 
 
-@_jit.inner()
+@_jit.inner
 def summarize(mean, squares, samples, columns, out):
     """same, cross, gap and mean of ``columns`` features over ``samples`` samples into ``out[0:4]``.
 
@@ -43,7 +43,7 @@ def summarize(mean, squares, samples, columns, out):
     out[0], out[1], out[2], out[3] = cross + gap, cross, gap, total / columns
 
 
-@_jit.inner()
+@_jit.inner
 def constant(squares, columns):
     """Number of features without any variance."""
     number = 0

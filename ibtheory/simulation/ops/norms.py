@@ -6,13 +6,13 @@ from ibtheory import _jit, _math
 from ibtheory.simulation.ops import vectors
 
 
-@_jit.inner()
+@_jit.inner
 def inverse_root(variance):
     """variance^(-1/2), and 0 for 0."""
     return 1.0 / np.sqrt(variance) if variance != 0 else 0.0
 
 
-@_jit.inner()
+@_jit.inner
 def rows(x, size, centred, numbers, scratch, saved):
     """Normalize each block of ``size`` neighbors: a sample (LayerNorm, RMSNorm) or a group of it (GroupNorm).
 
@@ -38,7 +38,7 @@ def rows(x, size, centred, numbers, scratch, saved):
             _apply(part[first : first + size], center, factor, x.dtype.type(shift))
 
 
-@_jit.inner()
+@_jit.inner
 def _roots(totals, squares, size, centred, epsilon, scale):
     """Totals become means, squares become factors."""
     inverse = 1.0 / size
@@ -50,13 +50,13 @@ def _roots(totals, squares, size, centred, epsilon, scale):
         squares[block] = scale * inverse_root(variance + epsilon)
 
 
-@_jit.inner()
+@_jit.inner
 def _apply(x, center, factor, shift):
     for j in range(x.size):
         x[j] = _math.fma(x[j] - center, factor, shift)
 
 
-@_jit.inner()
+@_jit.inner
 def rows_back(g, z, size, centred, factors, scratch):
     """g <- factor (g - mean g - z mean(g z)) in each block, z the normalized numbers; without mean g if not centred."""
     blocks = g.size // size
@@ -72,13 +72,13 @@ def rows_back(g, z, size, centred, factors, scratch):
             _project(g[begin : begin + size], z[begin : begin + size], factors[start + block], mean, along)
 
 
-@_jit.inner()
+@_jit.inner
 def _project(g, z, factor, mean, along):
     for j in range(g.size):
         g[j] = factor * (g[j] - _math.fma(z[j], along, mean))
 
 
-@_jit.inner()
+@_jit.inner
 def batch_statistics(mean, squares, batch, epsilon, scale, offset, factor):
     """From mean and centred sum of squares of each feature over a batch: what is added and what is multiplied."""
     for j in range(offset.size):
@@ -86,7 +86,7 @@ def batch_statistics(mean, squares, batch, epsilon, scale, offset, factor):
         factor[j] = scale * inverse_root(squares[j] / batch + epsilon)
 
 
-@_jit.inner()
+@_jit.inner
 def follow(mean, squares, batch, momentum, running_mean, running_variance):
     """Move running statistics towards those of a batch, as torch.nn.BatchNorm1d does; momentum 1 copies them.
 
@@ -98,13 +98,13 @@ def follow(mean, squares, batch, momentum, running_mean, running_variance):
         running_variance[j] += momentum * (squares[j] / count - running_variance[j])
 
 
-@_jit.inner()
+@_jit.inner
 def initial_weight(batches, momentum):
     """Weight of mean 0 and variance 1 in running statistics behind ``batches``; momentum 0: the mean of all."""
     return (1.0 - momentum) ** batches if momentum > 0 else 0.0
 
 
-@_jit.inner()
+@_jit.inner
 def running_weight(index, blocks, batches, momentum):
     """Weight of block ``index`` in the running statistics of ``batches``, which are the ``blocks`` in turn."""
     weight = 0.0
@@ -113,7 +113,7 @@ def running_weight(index, blocks, batches, momentum):
     return weight
 
 
-@_jit.inner()
+@_jit.inner
 def add_weighted(mean, squares, count, weight, running_mean, running_variance):
     """Add the statistics of a batch, with a weight, to the running ones."""
     for j in range(running_mean.size):
@@ -121,7 +121,7 @@ def add_weighted(mean, squares, count, weight, running_mean, running_variance):
         running_variance[j] += weight * squares[j] / count
 
 
-@_jit.inner()
+@_jit.inner
 def batch_apply(x, columns, first, batch, offsets, factors, shift):
     """Normalize some rows, of which the first is row ``first`` of the data, each with the numbers of its batch."""
     rows = x.size // columns
@@ -134,7 +134,7 @@ def batch_apply(x, columns, first, batch, offsets, factors, shift):
         row += count
 
 
-@_jit.inner()
+@_jit.inner
 def batch_sums(g, z, columns, first, batch, sums, products):
     """Add g and g z of some rows, the first of which is row ``first`` of the data, to the sums of their batch."""
     rows = g.size // columns
@@ -146,7 +146,7 @@ def batch_sums(g, z, columns, first, batch, sums, products):
         row += count
 
 
-@_jit.inner()
+@_jit.inner
 def batch_back(g, z, columns, factor, mean, along):
     """g <- factor (g - mean - z along) for all rows of a batch: with mean g, mean(g z) the way back of BatchNorm."""
     vectors.project_columns(g, z, g.size // columns, columns, factor, mean, along)

@@ -18,7 +18,7 @@ def scratch(rows, columns):
     return rows * columns + max(rows, columns) + random.SLACK + min(rows, columns)
 
 
-@_jit.door()
+@_jit.door
 def fill(out, rows, columns, std, space, state, raw):
     """Fill ``out`` with a (rows, columns) matrix whose entries have variance std^2, rows or columns orthogonal.
 
@@ -40,7 +40,7 @@ def fill(out, rows, columns, std, space, state, raw):
             out[i * count + j if tall else j * size + i] = scale * frame[i * count + j]
 
 
-@_jit.inner()
+@_jit.inner
 def _reflect(x, frame, count, first, products):
     """Apply the reflection that takes ``x`` to its first axis to the columns from ``first`` on."""
     square = 0.0
@@ -56,7 +56,7 @@ def _reflect(x, frame, count, first, products):
         _add(factor * x[i], products, frame[i * count + first : (i + 1) * count])
 
 
-@_jit.inner()
+@_jit.inner
 def _add(a, x, y):
     """y <- a x + y."""
     for j in range(y.size):

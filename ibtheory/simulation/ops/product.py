@@ -55,7 +55,7 @@ def _gemm(typingctx, address, first, second, sizes, strides, a, b, c):
     return types.void(address, first, second, sizes, strides, a, b, c), codegen
 
 
-@_jit.inner()
+@_jit.inner
 def multiply(address, x, stride, used, weights, transposed, y, samples, units):
     """y (samples, units) = x[:, :used] (rows of ``stride`` numbers) times weights, all flat and in C order.
 
@@ -67,20 +67,20 @@ def multiply(address, x, stride, used, weights, transposed, y, samples, units):
     _gemm(address, transposed, False, sizes, strides, weights, x, y)
 
 
-@_jit.inner()
+@_jit.inner
 def multiply_back(address, gradient, weights, transposed, target, samples, units, fan_in):
     """target (samples, fan_in) = gradient (samples, units) times the transposed weights, in the terms of multiply."""
     sizes, strides = (fan_in, samples, units), (fan_in if transposed else units, units, fan_in)
     _gemm(address, not transposed, False, sizes, strides, weights, gradient, target)
 
 
-@_jit.inner()
+@_jit.inner
 def gram(address, x, target, samples, columns):
     """target (samples, samples) = x x^T of ``x`` (samples, columns)."""
     _gemm(address, True, False, (samples, samples, columns), (columns, columns, samples), x, x, target)
 
 
-@_jit.inner()
+@_jit.inner
 def weight_gradient(address, x, gradient, transposed, target, samples, units, fan_in):
     """target = x^T (fan_in, samples) times gradient (samples, units), transposed as the weights are."""
     if transposed:

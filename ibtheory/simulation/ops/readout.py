@@ -6,7 +6,7 @@ from ibtheory import _jit
 from ibtheory.output import EDGES
 
 
-@_jit.inner()
+@_jit.inner
 def winner(row):
     """The predicted class: of a single output by its sign (class 0 if positive), else the first of the largest."""
     if row.size == 1:
@@ -19,7 +19,7 @@ def winner(row):
     return best
 
 
-@_jit.inner()
+@_jit.inner
 def tally(logits, labels, hits, counts):
     """Right predictions of each class into ``hits``, predictions into ``counts``, both (classes,)."""
     outputs = logits.size // labels.size
@@ -31,7 +31,7 @@ def tally(logits, labels, hits, counts):
         hits[best] += best == labels[x]
 
 
-@_jit.inner()
+@_jit.inner
 def count(logits, outputs, groups, counts):
     """Predictions per class into ``counts`` (readouts, groups, classes); columns of a readout stand side by side."""
     counts[:] = 0
@@ -49,7 +49,7 @@ _FIRST_BIN = len(SHAPE)
 _PER_DEVIATION = round(1 / (EDGES[1] - EDGES[0]))
 
 
-@_jit.inner()
+@_jit.inner
 def _powers(row, mean, third, fourth):
     for j in range(row.size):
         d = row[j] - mean[j]
@@ -57,7 +57,7 @@ def _powers(row, mean, third, fourth):
         fourth[j] += d * d * d * d
 
 
-@_jit.inner()
+@_jit.inner
 def _bin(row, mean, factor, shares):
     """Count the numbers (row - mean) * factor, in bins of width 1 around 0."""
     for j in range(row.size):
@@ -65,7 +65,7 @@ def _bin(row, mean, factor, shares):
         shares[min(max(place, 0), shares.size - 1)] += 1.0
 
 
-@_jit.inner()
+@_jit.inner
 def shape(logits, mean, squares, sums, out):
     """The numbers of ``SHAPE`` and the bins into ``out``; NaN if a logit does not vary.
 

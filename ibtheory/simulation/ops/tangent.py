@@ -5,7 +5,7 @@ from ibtheory.simulation.ops import product
 from ibtheory.simulation.program import CODE, FAN_IN, GRADIENT, READOUT, SOURCE, UNITS
 
 
-@_jit.door()
+@_jit.door
 def add_layers(tables, address, work, grams, theta):
     """Add (h_a . h_b + 1 for biases) (delta_a . delta_b) of every dense layer to ``theta`` (samples^2,) float64.
 

@@ -7,7 +7,7 @@ from ibtheory import _jit, _math
 SGD, ADAM, ADAMW = range(3)
 
 
-@_jit.inner()
+@_jit.inner
 def square(g):
     """Sum of squares, in float64 and in order."""
     total = 0.0
@@ -16,14 +16,14 @@ def square(g):
     return total
 
 
-@_jit.inner()
+@_jit.inner
 def shrink(g, factor):
     factor = g.dtype.type(factor)
     for j in range(g.size):
         g[j] = g[j] * factor
 
 
-@_jit.inner()
+@_jit.inner
 def sgd(w, g, v, rate, numbers):
     """``numbers``: momentum, 1 for Nesterov's, weight decay."""
     kind = w.dtype.type
@@ -35,7 +35,7 @@ def sgd(w, g, v, rate, numbers):
         w[j] = w[j] - rate * _math.fma(behind, d, ahead * v[j])
 
 
-@_jit.inner()
+@_jit.inner
 def adam(w, g, m, v, rate, numbers, step, decoupled):
     """``numbers``: beta1, beta2, epsilon, weight decay."""
     kind = w.dtype.type

@@ -283,7 +283,7 @@ _sums_group, _sums_one = _sums(4), _sums(1)
 _row_products_group, _row_products_one = _row_products(4), _row_products(1)
 
 
-@_jit.inner()
+@_jit.inner
 def row_sums(x, size, centred, totals, squares):
     """Sums of rows of ``size`` neighbors, one per element of ``totals`` and ``squares`` (float64).
 
@@ -298,7 +298,7 @@ def row_sums(x, size, centred, totals, squares):
         row += 1
 
 
-@_jit.inner()
+@_jit.inner
 def row_products(g, z, size, totals, products):
     """Sums of ``g`` and of g z in rows of ``size`` neighbors, one per element of ``totals`` and ``products``."""
     row = np.int64(0)
@@ -310,7 +310,7 @@ def row_products(g, z, size, totals, products):
         row += 1
 
 
-@_jit.inner()
+@_jit.inner
 def merge_moments(x, rows, columns, mean, squares, before):
     """Add ``rows`` rows of the flat array ``x`` to mean and centred squares (float64) of ``before`` earlier rows."""
     numbers = (1.0 / rows, rows / (before + rows), before * rows / (before + rows))
@@ -326,7 +326,7 @@ def merge_moments(x, rows, columns, mean, squares, before):
         j += 1
 
 
-@_jit.inner()
+@_jit.inner
 def affine_columns(x, first, rows, columns, offset, factor, shift):
     """x <- (x + offset) * factor + shift, column by column, in ``rows`` rows of the flat array from ``first`` on."""
     j = np.int64(0)
@@ -341,7 +341,7 @@ def affine_columns(x, first, rows, columns, offset, factor, shift):
         j += 1
 
 
-@_jit.inner()
+@_jit.inner
 def add_columns(g, z, first, rows, columns, sums, products):
     """Add ``rows`` rows of ``g`` from ``first`` on to ``sums``, and their products with ``z`` to ``products``."""
     j = np.int64(0)
@@ -356,7 +356,7 @@ def add_columns(g, z, first, rows, columns, sums, products):
         j += 1
 
 
-@_jit.inner()
+@_jit.inner
 def project_columns(g, z, rows, columns, factor, mean, along):
     """g <- factor (g - mean - z along), column by column."""
     j = np.int64(0)
