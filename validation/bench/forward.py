@@ -1,6 +1,6 @@
 """Random networks forward, with the statistics of every layer, against PyTorch and NumPy: networks per CPU second.
 
-    python validation/bench/forward.py [--cases a b c ...] [--rounds 5] [--json FILE]
+    python validation/bench/forward.py [--cases a b c ...] [--peers ...] [--rounds 5] [--json FILE]
 
 "plain" draws all weights, "rotated" replaces the inputs by their triangle (the default of simulate where features >
 samples). One readout per network, one thread; the peers draw the same weights and count predictions only. "share":
@@ -35,14 +35,14 @@ def task(case, *, rotated):
     return blocks.Task(network(case), x, groups, *sizes, 0, f"{case} {rotated}", triangular=rotated)
 
 
-def measure(name, torch, loop, rounds):
+def measure(name, torch, loop, peers, rounds):
     """One row."""
     case = CASES[name]
     own = {"plain": task(case, rotated=False)}
     if case.features > case.samples:
         own["rotated"] = task(case, rotated=True)
     sides = {kind: Local(lambda count, t=t: blocks.run_block(t, 0, count)) for kind, t in own.items()}
-    sides |= {variant: Remote(torch, case=name, variant=variant) for variant in PEERS}
+    sides |= {variant: Remote(torch, case=name, variant=variant) for variant in peers}
     sides["numpy"] = Remote(loop, case=name)
     multiple = {"bmm8": 8, "bmm32": 32, "vmap8": 8}
     with _blas.one_thread():
@@ -54,11 +54,11 @@ def measure(name, torch, loop, rounds):
 
 
 def main():
-    options = arguments(__doc__, CASES)
+    options = arguments(__doc__, CASES, PEERS)
     rows = []
     with Worker("torch_worker.py") as torch, Worker("numpy_worker.py") as loop:
         for name in options.cases:
-            rows.append(measure(name, torch, loop, options.rounds))
+            rows.append(measure(name, torch, loop, options.peers, options.rounds))
             show(name, rows[-1], "networks")
             print("  share of the peak:", {kind: f"{share:.0%}" for kind, share in rows[-1]["share"].items()})
     write(options.json, rows=rows)

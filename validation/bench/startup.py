@@ -18,7 +18,7 @@ from worker import ONE_THREAD
 TASKS = {
     "import numba": "import numba",
     "simulate": "import ibtheory as ib; ib.simulate(ib.mlp(50, 3), ib.GaussianInputs(20), networks=2, samples=30)",
-    "train": "import ibtheory as ib; ib.train(ib.mlp(50, 3), ib.Blobs(20), networks=2, steps=3, samples=30)",
+    "train": "import ibtheory as ib; ib.train(ib.mlp(50, 3), ib.Blobs(features=20), networks=2, steps=3, samples=30)",
 }
 
 

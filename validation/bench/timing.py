@@ -99,10 +99,12 @@ def show(title, row, unit):
         print(f"  {name:24} did not run: {error}")
 
 
-def arguments(description, cases):
+def arguments(description, cases, peers=()):
     """The options all benchmarks share, parsed."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--cases", nargs="+", choices=cases, default=list(cases))
+    if peers:
+        parser.add_argument("--peers", nargs="+", choices=peers, default=list(peers))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()

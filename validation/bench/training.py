@@ -1,6 +1,6 @@
 """Training from random starts, full batch, against PyTorch: steps of a network per CPU second.
 
-    python validation/bench/training.py [--cases a b c ...] [--rounds 5] [--json FILE]
+    python validation/bench/training.py [--cases a b c ...] [--peers ...] [--rounds 5] [--json FILE]
 
 Every side draws the weights and takes cases.STEPS steps of SGD or Adam on the cross-entropy, one thread; ours also
 takes notes (loss, predictions, gradient norms, distance) at the first and the last. "share": of the sgemm peak of the
@@ -46,12 +46,12 @@ def lesson(case, optimizer):
     )
 
 
-def measure(name, optimizer, torch, rounds):
+def measure(name, optimizer, torch, peers, rounds):
     """One row; counts are in steps of a network."""
     case = CASES[name]
     task = lesson(case, optimizer)
     sides = {"ours": Local(lambda count: lessons.run_block(task, 0, count))}
-    sides |= {variant: Remote(torch, case=name, variant=variant, optimizer=optimizer) for variant in PEERS}
+    sides |= {variant: Remote(torch, case=name, variant=variant, optimizer=optimizer) for variant in peers}
     with _blas.one_thread():
         rates = alternate(sides, rounds, multiple={"bmm8": 8, "vmap8": 8})
     rates = {side: rate if side == "peak" or isinstance(rate, str) else [STEPS * r for r in rate]
@@ -64,12 +64,12 @@ def measure(name, optimizer, torch, rounds):
 
 
 def main():
-    options = arguments(__doc__, CASES)
+    options = arguments(__doc__, CASES, PEERS)
     rows = []
     with Worker("torch_worker.py") as torch:
         for name in options.cases:
             for optimizer in OPTIMIZERS:
-                rows.append(measure(name, optimizer, torch, options.rounds))
+                rows.append(measure(name, optimizer, torch, options.peers, options.rounds))
                 show(f"{name}, {optimizer}", rows[-1], "steps")
                 print(f"  share of the peak: {rows[-1]['share']:.0%}")
     write(options.json, rows=rows)
