@@ -10,15 +10,19 @@ f_max. Up to 50 classes the mean of f_k is counted from the average of its rival
 differences: both tails then keep their relative precision.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from scipy.special import ndtr
 
+from ibtheory import _blas
 from ibtheory.fractions import ordered, panels
 from ibtheory.fractions.curve import Curve
 
 FEW = ordered.FEW  # up to so many classes nothing but sampling errs in the law of f_k
 _REPLICATES = 8
 _POINTS = {"one": 2**13, "largest": 2**14, "many": 2**13}  # of a replicate, the last above ordered.FEW classes
+_WANTED, _MORE = 1e-6, 4  # standard error of the cdf of f_k up to ordered.FEW classes, else so many times the points
 _ACCURACY = 1e-8  # of what is not sampled
 _LOWEST = -9.5  # of the trapezoid for f_max: its mean is not below the largest rival
 
@@ -34,10 +38,16 @@ def one(gamma, classes, square):
         score = (heights.solve(root * (z[:, :1] - z), counts, panel.xi) + root * base) / spread
         return ndtr(score), ndtr(-score)
 
-    samples = ordered.draw(classes, _points("one", classes), _REPLICATES)
     moments = [(np.ones_like, 1 / classes), (lambda x: 2 * x, square)]
     known = [(panel.weights(g), mean - _base(panel, g)) for g, mean in moments]
-    return Curve([panel], _tables(samples, tails, [panel], known), _ACCURACY)
+
+    def tables(points):
+        return _tables(ordered.draw(classes, points, _REPLICATES), tails, [panel], known)
+
+    found = tables(_points("one", classes))
+    if centred and np.max(np.std(found[0][0], axis=0, ddof=1)) > _WANTED * np.sqrt(_REPLICATES):
+        found = tables(_MORE * _points("one", classes))
+    return Curve([panel], found, _ACCURACY)
 
 
 def largest(gamma, classes, mean, one):
@@ -89,15 +99,18 @@ def _tables(samples, tails, pieces, known):
     weights = np.stack([weight for weight, _ in known], axis=1)
     targets = [np.broadcast_to(target, _REPLICATES) for _, target in known]
     splits = np.cumsum([len(panel.xi) for panel in pieces])[:-1]
-    rows = []
-    for sample, *target in zip(samples, *targets, strict=True):
+
+    def table(sample, *target):
         cdf, sf = tails(*sample)
         controls = sf @ weights
         missing = target - controls.mean(axis=0)
         controls -= controls.mean(axis=0)
         spread = controls.T @ controls / len(controls) + _ACCURACY**2 * np.eye(len(known))
         share = (1 + controls @ np.linalg.solve(spread, missing)) / len(controls)
-        rows.append((share @ cdf, share @ sf))
+        return share @ cdf, share @ sf
+
+    with _blas.one_thread(), ThreadPoolExecutor(_blas.cores()) as pool:
+        rows = list(pool.map(table, samples, *targets))
     cdf, sf = (np.split(np.array(values), splits, axis=1) for values in zip(*rows, strict=True))
     return list(zip(cdf, sf, strict=True))
 
