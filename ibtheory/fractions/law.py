@@ -61,8 +61,8 @@ class ClassFraction:
     ``ordered_means`` are exact (1e-12). The distribution functions are in closed form for two classes (the Vasicek law
     with p = 1/2) and quadratures for three (1e-11). For more they are averages over scrambled Sobol points of the
     descending order statistics of the other classes, calibrated on the exact moments, with their standard error
-    ``cdf_error``: at most 5e-6; for ``max`` below 1e-5 from x = 1/2 on and below 1e-4 before. They are made at the
-    first call, in about a second, and interpolated from then on.
+    ``cdf_error``: about 1e-6; for ``max`` below 1e-5 from x = 1/2 on and below 1e-4 before. They are made at the
+    first call, in one to four seconds for ten classes, and interpolated from then on.
 
     Parameters
     ----------
