@@ -14,7 +14,7 @@ ROOT = Path(ib.__file__).parent
 
 # from the bottom to the top; a module may import modules of lower floors, and of its own package
 FLOORS = [
-    ["_version", "_check", "_canvas", "_tables"],
+    ["_version", "_check", "_tables"],
     ["_closed", "_jit", "_bundle", "_blas", "_quadrature", "_data", "_layer"],
     ["activations", "_math", "_moments", "_norms", "losses", "optimizers"],
     ["_plain"],
@@ -26,7 +26,6 @@ FLOORS = [
     ["history", "store"],
     ["theory", "simulation", "symbolic"],
     ["comparison", "diagnosis", "phase"],
-    ["_history_plot", "_phase_plot"],
     ["plot"],
     ["_page"],
     ["reporting"],
