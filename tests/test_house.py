@@ -1,6 +1,7 @@
 """The rules of the house, as tests: directions of imports, the public face, what an import costs, who covers what."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,14 @@ def test_functions_fit_a_screen_and_files_are_one_concept():
                 doc = ast.get_docstring(node, clean=False)
                 size = node.end_lineno - node.lineno + 1 - (len(doc.splitlines()) if doc else 0)
                 assert size <= 60, f"{path.relative_to(ROOT)}: {node.name} has {size} lines"
+
+
+def test_the_page_of_the_house_names_files_that_exist():
+    top = Path(__file__).parents[1]
+    named = re.findall(r"`((?:\w+/)*\w+\.(?:py|html))`", (top / "docs/explanation/house.md").read_text())
+    assert len(set(named)) > 20
+    for name in named:
+        assert (ROOT / name).exists() or (top / name).exists(), name
 
 
 PUBLIC = [
