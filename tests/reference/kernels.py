@@ -102,3 +102,11 @@ def relu_pair(a, b, depth, digits=60):
             c = min(max(c, mp.mpf(-1)), mp.mpf(1))
             c = (mp.sqrt(1 - c * c) + c * (mp.pi - mp.acos(c))) / mp.pi
         return float(2 * root * c), float(same[0] + same[1] - 2 * root * c)
+
+
+def correlations(K):
+    """A kernel over the roots of its diagonal, which is exactly 1 then."""
+    root = np.sqrt(np.diagonal(K))
+    c = np.clip(K / np.outer(root, root), -1, 1)
+    np.fill_diagonal(c, 1.0)
+    return c

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ibtheory._canvas import SIMULATION, THEORY, clean
+from ibtheory.plot._canvas import SIMULATION, THEORY, clean
 
 _RUNS = 100  # thin lines at most
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ibtheory import _canvas
+from ibtheory.plot import _canvas
 
 _SHADES = "cividis_r"
 
