@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from cases import CASES, ids
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import kernels
 
@@ -163,44 +163,21 @@ def test_an_independent_branch_is_required():
         ib.predict(net, GAUSSIAN)
 
 
-CATALOGUE = st.sampled_from(["relu", "abs", "erf", "gelu", "linear"])
-
-
-@given(CATALOGUE, st.integers(1, 6), st.floats(0.3, 4), st.floats(0, 2), st.floats(0, 0.95))
-def test_laws(name, depth, weight, bias, c):
-    x = ib.GaussianInputs(100, correlation=c)
-    options = {"activation": name, "weight_variance": weight, "bias_variance": bias}
-    none = gamma(ib.mlp(50, depth, **options), x)
-    assert none >= 0
-    # LayerNorm and RMSNorm before the activation are the same at infinite width
-    layer = gamma(ib.mlp(50, depth, norm="layer", placement="before", **options), x)
-    rms = gamma(ib.mlp(50, depth, norm="rms", placement="before", **options), x)
-    assert np.isclose(layer, rms, rtol=1e-10)
-    # a norm before the activation forgets the scale of weights when there is no bias
-    free = {"activation": name, "norm": "rms", "placement": "before"}
-    scaled = gamma(ib.mlp(50, depth, weight_variance=weight, **free), x)
-    assert np.isclose(scaled, gamma(ib.mlp(50, depth, **free), x), rtol=1e-9, atol=1e-300)
-
-
-@given(st.sampled_from(["relu", "abs", "leaky_relu"]), st.integers(1, 6), st.floats(0.3, 4), st.floats(0, 0.95))
-def test_homogeneous_networks_do_not_feel_rms_norm(name, depth, weight, c):
-    x = ib.GaussianInputs(100, correlation=c)
-    values = [
-        gamma(ib.mlp(50, depth, activation=name, weight_variance=weight, norm=norm, placement=place), x)
-        for norm, place in (("none", "after"), ("rms", "before"), ("rms", "after"))
-    ]
-    np.testing.assert_allclose(values, values[0], rtol=1e-10)
-
-
-@given(CATALOGUE, st.floats(1e-6, 0.99))
-def test_layer_norm_after_contracts_the_correlation(name, c):
-    shallow, deep = (
+@settings(max_examples=10)
+@given(
+    st.sampled_from(["relu", "abs", "erf", "gelu", "linear"]),
+    st.integers(1, 6), st.floats(0.3, 4), st.floats(0, 2), st.floats(0, 0.95),
+)  # fmt: skip
+def test_before_the_activation_layer_and_rms_norm_are_one(name, depth, weight, bias, c):
+    layer, rms = (
         gamma(
-            ib.mlp(50, depth, activation=name, norm="layer", placement="after"), ib.GaussianInputs(100, correlation=c)
+            ib.mlp(50, depth, activation=name, norm=norm, placement="before", weight_variance=weight,
+                   bias_variance=bias),
+            ib.GaussianInputs(100, correlation=c),
         )
-        for depth in (1, 2)
-    )
-    assert deep <= shallow * (1 + 1e-12) <= c / (1 - c) * (1 + 1e-9)
+        for norm in ("layer", "rms")
+    )  # fmt: skip
+    assert np.isclose(layer, rms, rtol=1e-10)
 
 
 @pytest.mark.parametrize(
