@@ -127,6 +127,27 @@ def test_one_draw_of_a_law(drawn):
     assert c.consistent, str(c)
 
 
+def test_the_error_of_theory_joins_in_quadrature(pair):
+    p, e = pair
+    difference, error = e.gamma_effective - p.gamma_effective, e.gamma_effective_error
+    for times in (0.5, 3.0):
+        known = replace(p, error={**p.error, "gamma_effective": times * error})
+        found = row(compare(known, e), "logits", "gamma_effective")
+        assert found["z"] == pytest.approx(difference / (error * math.hypot(1, times)), rel=1e-9)
+
+
+def test_the_luck_of_the_one_draw_is_an_error_of_theory(drawn):
+    p, e = drawn
+    luck = abs(e.layers["cross"][0] / e.layers["same"][0])  # of the mean correlation of the inputs, 0 by law
+    c = compare(p, e, quantities=LAYER_QUANTITIES)
+    for quantity in ("same", "gamma"):
+        found = row(c, "relu 1", quantity)
+        slope = found["theory"] if quantity == "same" else (1 + found["theory"]) ** 2
+        spread = math.hypot(found["error"], luck * slope)
+        assert spread > 1.0001 * found["error"]
+        assert found["z"] == pytest.approx((found["estimate"] - found["theory"]) / spread, rel=1e-6)
+
+
 def test_the_law_of_a_logit_is_compared_where_its_terms_of_order_one_over_width_are_known(pair, drawn):
     _, e = drawn
     p = ib.predict(NET, LAW, width="leading")
