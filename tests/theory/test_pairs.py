@@ -1,9 +1,12 @@
 """The delta method for a pair of samples against finite differences of the function it expands."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from ibtheory import activations
+from ibtheory.layers import LayerNorm, RMSNorm
 from ibtheory.theory import pairs
 
 VALUE = np.array([1.3, 0.8, 0.5, 0.4, -0.3])  # (h_a^2, h_b^2, h_a h_b, h_a, h_b): the two samples differ in all
@@ -62,7 +65,7 @@ def test_averages_carry_shift_and_spread_of_the_kernel(name):
     np.testing.assert_allclose(found.carried[0], slopes @ cov @ np.transpose(slopes), rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("normed", [pairs.LayerNorm, None])
+@pytest.mark.parametrize("normed", [LayerNorm, None])
 def test_linear_neurons_behind_a_norm_do_not_fluctuate(normed):
     kernel = pairs.Kernel(VALUE[None, :3], NO_SHIFT, NO_SPREAD)
     found = pairs.averages(activations.get("linear"), kernel, 50, normed)
@@ -75,3 +78,10 @@ def test_linear_neurons_behind_a_norm_do_not_fluctuate(normed):
     expected = np.zeros((3, 3)) if normed else np.array(wishart) / 50
     np.testing.assert_allclose(found.noise[0, :3, :3], expected, atol=1e-10)
     np.testing.assert_allclose(found.shift, 0, atol=1e-10)
+
+
+def test_squares_behind_a_norm_have_the_fourth_moment_of_the_sphere():
+    """E u^4 = 3 n/(n + 2) of a coordinate u on the sphere of radius sqrt(n): 3 - 6/n to this order."""
+    square = SimpleNamespace(function=np.square, kinks=(), slopes=None)
+    found = pairs.averages(square, pairs.Kernel(np.array([[1.0, 1.0, 0.4]]), NO_SHIFT, NO_SPREAD), 50, RMSNorm)
+    np.testing.assert_allclose(found.shift[0, [0, 1, 3, 4]], [-6 / 50, -6 / 50, 0, 0], atol=1e-10)
