@@ -80,7 +80,7 @@ def test_agrees_with_quadrature(name):
         (ELU, lambda u: u if u > 0 else mp.expm1(u), (0,)),
         (JUMPS["stairs"], lambda u: (1 if u > 1 else -1) + (u if u > -0.5 else 0), (-0.5, 1)),
     ],
-    ids=str,
+    ids=["relu squared", "elu", "stairs"],
 )
 def test_agrees_with_mpmath(expression, f, kinks):
     exact = sy.dual(expression, R(4, 5), R(7, 5), R(3, 10)).evalf(20)

@@ -228,3 +228,15 @@ def test_remainder_is_a_share_of_the_terms_of_order_one_over_width(norm, batch_n
     assert p.remainder["layers"] == pytest.approx(layers, rel=1e-9)
     covariance = share * np.abs(p.groups.covariance - limit.groups.covariance)
     assert np.array(p.remainder["group_covariance"]) == pytest.approx(covariance, rel=1e-9)
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_moments_behind_a_norm_add_up_on_samples_of_unequal_size(norm):
+    """The mean over neurons of ReLU grows with the sample: same = 1 = cross + gap of every pair, whatever its means."""
+    rng = np.random.default_rng(5)
+    x = ib.Dataset(rng.standard_normal((30, 12)) * np.geomspace(0.3, 3.0, 30)[:, None])
+    layers = ib.predict(ib.mlp(64, 2, norm=norm, placement="after"), x).layers
+    behind = np.char.startswith(layers["name"].astype(str), norm)
+    assert behind.sum() == 2
+    np.testing.assert_allclose(layers["same"][behind], 1.0, rtol=1e-12)
+    np.testing.assert_allclose((layers["cross"] + layers["gap"])[behind], 1.0, rtol=1e-12)
