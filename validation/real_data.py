@@ -199,7 +199,8 @@ def figure(records):
         right.scatter(range(len(z)), np.clip(z, -30, 30), marker=marker, color=color, s=22, linewidths=1, label=label)
     right.set_yscale("symlog", linthresh=4.0, linscale=1.5)
     right.set(xlabel="row", ylabel="z-score (simulation $-$ theory)")
-    right.legend(frameon=False, fontsize="small", loc="lower right")
+    handles, labels = right.get_legend_handles_labels()
+    sheet.legend(handles, labels, loc="outside lower right", ncols=3, frameon=False, fontsize="small")
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)
     return sheet
